@@ -1,0 +1,274 @@
+"""Configs: read from a file, override, check, and write in one canonical form.
+
+A config file defines `get_config(arg="")` and returns an `ml_collections.ConfigDict`. What it leaves out is filled in
+from `SCHEMA`, what is not in `SCHEMA` is refused with the nearest legal key. Nothing here imports JAX.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import runpy
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from cnn_jax.errors import ConfigError
+
+LENGTHS = ("total_steps", "total_epochs", "total_examples")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw")
+SCHEDULES = ("constant", "step", "cosine", "polynomial", "exponential")
+AUGMENTATIONS = ("flip", "pad_crop")
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One key of a config: its default, the types it takes, and what makes a value legal.
+
+    Attributes:
+        default: the value used when a config does not name the key.
+        types: accepted Python types; an int is accepted where a float is asked for.
+        legal: says whether a value of the right type is legal.
+        says: what a legal value is, in words, for the error message.
+    """
+
+    default: Any
+    types: tuple[type, ...]
+    legal: Callable[[Any], bool] = lambda value: True
+    says: str = ""
+
+
+def _positive(value: float | None) -> bool:
+    return value is None or value > 0
+
+
+def _one_of(*names: str) -> dict[str, Any]:
+    return {"legal": lambda value: value in names, "says": "one of " + ", ".join(names)}
+
+
+def _augmentations_legal(names: tuple[str, ...]) -> bool:
+    return all(isinstance(name, str) and name.partition(":")[0] in AUGMENTATIONS for name in names)
+
+
+_NUMBER = (int, float)
+_OPTIONAL_NUMBER = (int, float, type(None))
+_OPTIONAL_INT = (int, type(None))
+_EVERY = {"legal": _positive, "says": "a positive number of steps, or None for once an epoch"}
+
+SCHEMA: dict[str, Field] = {
+    "data": Field("shapes", (str,), says="shapes, shapes:64, folder:PATH or tfds:NAME"),
+    "image_size": Field(None, _OPTIONAL_INT, _positive, "a positive number of pixels, or None for the images' own size"),
+    "fit": Field("none", (str,), **_one_of("none", "pad", "resize")),
+    "validation": Field(0.1, _NUMBER, lambda v: 0 <= v < 1, "a fraction of the training images in [0, 1)"),
+    "seed": Field(0, (int,), lambda v: 0 <= v < 2**31, "an integer in [0, 2^31)"),
+    "batch_size": Field(128, (int,), _positive, "a positive integer"),
+    "total_steps": Field(None, _OPTIONAL_INT, _positive, "a positive number of steps"),
+    "total_epochs": Field(None, _OPTIONAL_NUMBER, _positive, "a positive number of epochs"),
+    "total_examples": Field(None, _OPTIONAL_INT, _positive, "a positive number of examples"),
+    "label_smoothing": Field(0.0, _NUMBER, lambda v: 0 <= v < 1, "a number in [0, 1)"),
+    "augment": Field((), (tuple,), _augmentations_legal, "a tuple of " + ", ".join(AUGMENTATIONS) + " (or pad_crop:N)"),
+    "log_every": Field(50, (int,), _positive, "a positive number of steps"),
+    "eval_every": Field(None, _OPTIONAL_INT, **_EVERY),
+    "checkpoint_every": Field(None, _OPTIONAL_INT, **_EVERY),
+    "precision": Field("float32", (str,), **_one_of("float32", "bfloat16")),
+    "parallel": Field("jit", (str,), **_one_of("jit", "pmap")),
+    "num_devices": Field(None, _OPTIONAL_INT, _positive, "a positive number of devices, or None for all there are"),
+    "model.name": Field("lenet", (str,), says="a model name; `cnn-jax models` lists them"),
+    "optimizer.name": Field("momentum", (str,), **_one_of(*OPTIMIZERS)),
+    "optimizer.learning_rate": Field(0.05, _NUMBER, _positive, "a positive finite number"),
+    "optimizer.momentum": Field(0.9, _NUMBER, lambda v: 0 <= v < 1, "a number in [0, 1)"),
+    "optimizer.weight_decay": Field(0.0, _NUMBER, lambda v: v >= 0, "a number of at least 0"),
+    "optimizer.decay": Field("kernels", (str,), **_one_of("kernels", "all")),
+    "optimizer.clip_norm": Field(None, _OPTIONAL_NUMBER, _positive, "a positive number, or None for no clipping"),
+    "schedule.name": Field("cosine", (str,), **_one_of(*SCHEDULES)),
+    "schedule.warmup_steps": Field(0, (int,), lambda v: v >= 0, "a number of steps of at least 0"),
+    "schedule.boundaries": Field(
+        (0.5, 0.75),
+        (tuple,),
+        lambda v: all(isinstance(b, (int, float)) and 0 < b < 1 for b in v) and list(v) == sorted(set(v)),
+        "increasing fractions of the training, each in (0, 1)",
+    ),
+    "schedule.factor": Field(0.1, _NUMBER, lambda v: 0 < v < 1, "a number in (0, 1)"),
+    "schedule.power": Field(1.0, _NUMBER, _positive, "a positive number"),
+}
+"""Every key of a config but the model's own keywords, which `cnn_jax.models` knows."""
+
+_GROUPS = ("model", "optimizer", "schedule")
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ml_collections.ConfigDict:
+    """Reads a config, applies overrides, fills in what is missing and checks everything.
+
+    Args:
+        path: a Python file with `get_config(arg="")`, `file.py:arg` to hand it an argument, or the `config.json` of a
+            workdir.
+        overrides: `key=value` strings such as `"optimizer.learning_rate=0.1"` or `"model.name=vgg:A"`; a leading
+            `--config.` is allowed. Of `total_steps`, `total_epochs` and `total_examples`, one given here replaces the
+            file's.
+
+    Returns:
+        The resolved config, locked.
+
+    Raises:
+        ConfigError: for a missing file, an unknown key, a wrong type or an illegal value; one line each.
+    """
+    flat = _flatten(_read(str(path)))
+    given = dict(_split_override(text) for text in overrides)
+    if any(given.get(key) not in (None, "None") for key in LENGTHS):
+        flat = {key: value for key, value in flat.items() if key not in LENGTHS}
+    for key, text in given.items():
+        _known(key)
+        flat[key] = _parse(key, text, like=flat.get(key))
+    return resolve(flat)
+
+
+def resolve(config: Mapping[str, Any]) -> ml_collections.ConfigDict:
+    """Fills in the defaults of a config, nested or with dotted keys, and checks every key and value.
+
+    Raises:
+        ConfigError: names the key, its value and what would be legal.
+    """
+    flat = _flatten(config)
+    for key in flat:
+        _known(key)
+    flat = {key: field.default for key, field in SCHEMA.items()} | flat
+    for key, value in flat.items():
+        flat[key] = _checked(key, value)
+    lengths = [key for key in LENGTHS if flat[key] is not None]
+    if len(lengths) != 1:
+        found = " and ".join(lengths) if lengths else "none"
+        raise ConfigError(7, f"config sets {found} of {', '.join(LENGTHS)}: set exactly one")
+    return ml_collections.ConfigDict(_nest(flat)).lock()
+
+
+def to_dict(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config as plain nested dicts, keys sorted, tuples as lists: what JSON holds."""
+    return json.loads(canonical_json(config))
+
+
+def canonical_json(config: Mapping[str, Any]) -> str:
+    """One line of JSON that is equal for equal configs: keys sorted, whole floats written as integers."""
+    flat = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in _flatten(config).items()}
+    return json.dumps(_nest(flat), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits of the sha256 of the canonical config."""
+    return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:12]
+
+
+def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """What differs between two configs, a line per key: `key: ours, not theirs`."""
+    a, b = _flatten(to_dict(ours)), _flatten(to_dict(theirs))
+    return [f"{k}: {a.get(k, 'unset')!r}, not {b.get(k, 'unset')!r}" for k in sorted(a | b) if a.get(k) != b.get(k)]
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    name, _, arg = path.partition(".py:")
+    file = Path(name + ".py" if arg or path.endswith(".py:") else path)
+    if not file.is_file():
+        raise ConfigError(1, f"config file {file} does not exist")
+    if file.suffix == ".json":
+        try:
+            config = json.loads(file.read_text())
+        except ValueError as error:
+            raise ConfigError(2, f"config file {file} is not JSON: {error}") from error
+    else:
+        config = _call_get_config(file, arg)
+    if not isinstance(config, (Mapping, ml_collections.ConfigDict)):
+        raise ConfigError(2, f"config file {file} gives a {type(config).__name__}, not a ConfigDict")
+    return config
+
+
+def _call_get_config(file: Path, arg: str) -> Any:
+    try:
+        get_config = runpy.run_path(str(file)).get("get_config")
+        if get_config is None:
+            raise ConfigError(2, f"config file {file} defines no get_config(arg='')")
+        return get_config(arg) if arg else get_config()
+    except ConfigError:
+        raise
+    except Exception as error:
+        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(file)), 0)
+        raise ConfigError(2, f"config file {file}, line {line}: {type(error).__name__}: {error}") from error
+
+
+def _split_override(text: str) -> tuple[str, str]:
+    key, equals, value = text.removeprefix("--").removeprefix("config.").partition("=")
+    if not equals:
+        raise ConfigError(3, f"override {text!r} has no value: write {key}=VALUE")
+    return key, value
+
+
+def _known(key: str) -> None:
+    if key in SCHEMA or key.startswith("model."):
+        return
+    legal = [*SCHEMA, *_GROUPS]
+    near = difflib.get_close_matches(key, legal, n=1) or difflib.get_close_matches(
+        key.rpartition(".")[2], [name.rpartition(".")[2] for name in legal], n=1
+    )
+    # The nearest last part stands for its full key, so that `lerning_rate` finds `optimizer.learning_rate`.
+    full = next((name for name in legal if near and (name == near[0] or name.endswith("." + near[0]))), None)
+    hint = f"did you mean config.{full}?" if full else "legal keys: " + ", ".join(legal)
+    raise ConfigError(4, f"unknown key config.{key}: {hint}")
+
+
+def _parse(key: str, text: str, like: Any) -> Any:
+    """A value from the command line; what a string field takes is never read as Python."""
+    field = SCHEMA.get(key)
+    if field is not None and field.types == (str,):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        lowered = {"true": True, "false": False, "none": None, "nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+        value = lowered.get(text.lower(), text)
+    if field is not None and tuple in field.types and isinstance(value, str):
+        return tuple(part for part in value.split(",") if part)
+    if field is not None and tuple in field.types and not isinstance(value, (tuple, list)):
+        return (value,)
+    if isinstance(like, str) and not isinstance(value, str):
+        return text
+    return value
+
+
+def _checked(key: str, value: Any) -> Any:
+    value = tuple(value) if isinstance(value, list) else value
+    field = SCHEMA.get(key)
+    if field is None:
+        return value
+    if int in field.types and float not in field.types and isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e5 is how people write a whole number of steps
+    wrong_type = not isinstance(value, field.types) or (isinstance(value, bool) and bool not in field.types)
+    if wrong_type or (isinstance(value, float) and not math.isfinite(value)) or not field.legal(value):
+        wanted = field.says or " or ".join(t.__name__ for t in field.types)
+        raise ConfigError(5 if wrong_type else 6, f"config.{key}={value!r} must be {wanted}")
+    return value
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, (Mapping, ml_collections.ConfigDict)):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + str(key)] = value
+    return flat
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *groups, last = key.split(".")
+        at = nested
+        for group in groups:
+            at = at.setdefault(group, {})
+        at[last] = value
+    return nested
