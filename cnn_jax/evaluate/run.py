@@ -1,0 +1,138 @@
+"""A finished or interrupted run, read back from its workdir."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.config import resolve
+from cnn_jax.data import Dataset
+from cnn_jax.errors import ConfigError, DataError
+from cnn_jax.tasks import Task, Variables
+from cnn_jax.train.build import DataSpec, build
+from cnn_jax.train.checkpoint import Checkpoints
+from cnn_jax.train.evaluation import Evaluate
+from cnn_jax.train.loop import better, load_config_data
+from cnn_jax.train.metrics import read_metrics
+from cnn_jax.train.workdir import CONFIG, DATASET, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trained network with everything needed to use it.
+
+    Attributes:
+        workdir: where it was trained.
+        step: the step of its checkpoint.
+        config: its config.
+        spec: its data: classes, image shape, channel statistics.
+        model: the Linen module.
+        variables: `{"params", "batch_stats"}`.
+    """
+
+    workdir: Path
+    step: int
+    config: Any
+    spec: DataSpec
+    model: Any
+    variables: Variables
+    _task: Task
+    _evaluate: Evaluate
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Every line of `metrics.jsonl`, one row each: `step`, `split`, `loss`, `accuracy`, ..."""
+        import pandas as pd  # a second, of no use to those who only predict
+
+        return pd.DataFrame(read_metrics(self.workdir))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Args:
+            images: uint8 [N, H, W, C], or one image [H, W, C].
+
+        Returns:
+            float32 [N, num_classes] (or [num_classes] for one image), rows summing to 1.
+
+        Raises:
+            DataError: images of another shape or type than the network was trained on.
+        """
+        images = np.asarray(images)
+        batch = images[None] if images.ndim == 3 else images
+        if batch.dtype != np.uint8 or batch.shape[1:] != self.spec.image_shape:
+            raise DataError(
+                30,
+                f"images are {images.dtype}{list(images.shape)}: this network takes uint8[N, "
+                f"{', '.join(map(str, self.spec.image_shape))}]",
+            )
+        chunks = [self._predict(self.variables, batch[i : i + 256]) for i in range(0, len(batch), 256)]
+        probabilities = np.concatenate([np.asarray(chunk) for chunk in chunks]) if chunks else np.zeros((0, 0))
+        return probabilities[0] if images.ndim == 3 else probabilities
+
+    def evaluate(self, split: str = "test", dataset: Dataset | None = None) -> dict[str, Any]:
+        """Accuracy, top-5 accuracy and loss over a whole split, every example exactly once.
+
+        Args:
+            split: `train`, `validation` or `test`.
+            dataset: the data; by default the one that the run was trained on is loaded again.
+
+        Returns:
+            Means over the examples, and their number `n`.
+
+        Raises:
+            ConfigError: the data has no such split.
+            DataError: the data is not the one the run was trained on.
+        """
+        if dataset is None:
+            dataset = load_config_data(self.config)
+        if dataset.fingerprint != self.spec.fingerprint:
+            raise DataError(
+                31, f"{dataset.name} has changed since {self.workdir} was trained on it: restore it, or train again"
+            )
+        have = {name: part for name, part in dataset.splits.items() if len(part.label)}
+        if split not in have:
+            raise ConfigError(13, f"{dataset.name} has no split {split!r}: use one of {', '.join(have)}")
+        part = have[split]
+        return self._evaluate(self.variables, {"image": part.image, "label": part.label})
+
+    @functools.cached_property
+    def _predict(self) -> Callable[[Variables, np.ndarray], jax.Array]:
+        return jax.jit(self._task.predict)
+
+
+def load(workdir: str | Path, step: str | int = "best") -> Run:
+    """Reads a run back.
+
+    Args:
+        workdir: as given to `train`.
+        step: `"best"` (on validation), `"latest"`, or a number of steps.
+
+    Returns:
+        The run, ready to predict and evaluate.
+
+    Raises:
+        CheckpointError: not a workdir, or no sound checkpoint of that step.
+    """
+    workdir = Path(workdir)
+    config = resolve(read_json(workdir / CONFIG))
+    spec = DataSpec.from_json(read_json(workdir / DATASET))
+    # One device is enough to look at a network, whatever it was trained on.
+    single = config.copy_and_resolve_references().unlock()
+    single.update(num_devices=1, parallel="jit")
+    program = build(single, spec)
+    like = jax.eval_shape(program.create_state, jnp.int32(0))
+    state, checkpoint = Checkpoints(workdir / "checkpoints", better).restore(step, like)
+    return Run(
+        workdir, checkpoint.step, config, spec, program.model, state.variables, program.task, program.evaluate
+    )

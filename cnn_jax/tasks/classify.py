@@ -1,0 +1,98 @@
+"""Image classification: softmax cross-entropy, top-1 and top-5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ops
+from cnn_jax.tasks.task import Batch, Metrics, Task, Variables
+
+
+def classify(
+    model: Any,
+    image_shape: Sequence[int],
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    label_smoothing: float = 0.0,
+    dtype: jnp.dtype | type = jnp.float32,
+) -> Task:
+    """The task of classifying images with `model`.
+
+    Args:
+        model: a Linen module whose `__call__(x, train=...)` returns `(logits, taps)`; a tap named `aux*/logits` is an
+            auxiliary classifier, whose loss counts with the model's `aux_weight` (GoogLeNet, section 5).
+        image_shape: `(H, W, C)` of an image.
+        mean: mean of each channel over the training images, in 0..1.
+        std: standard deviation of each channel, in 0..1.
+        label_smoothing: share of the target spread evenly over the classes (Szegedy et al. 2015, section 7).
+        dtype: what the network computes in. Parameters, batch statistics and the loss are float32 whatever it is.
+
+    Raises:
+        GeometryError: from `init`, when the network cannot take an image of this size.
+    """
+    shift = jnp.asarray(mean, jnp.float32) * 255
+    scale = 1 / (jnp.asarray(std, jnp.float32) * 255)
+
+    def inputs(image: jax.Array) -> jax.Array:
+        # Spelled out per rank: implicit promotion of the channel vector is refused in the tests.
+        channels = (1, 1, 1, image.shape[-1])
+        return ((image.astype(jnp.float32) - shift.reshape(channels)) * scale.reshape(channels)).astype(dtype)
+
+    def in_compute_dtype(variables: Variables) -> Variables:
+        params = jax.tree.map(lambda p: p.astype(dtype), variables["params"])
+        return {**variables, "params": params}
+
+    def init(key: jax.Array) -> Variables:
+        image = jnp.zeros((1, *image_shape), jnp.float32)
+        return dict(model.init({"params": key, "dropout": key}, image, train=False))
+
+    def logits_of(variables: Variables, image: jax.Array) -> jax.Array:
+        logits, _ = model.apply(in_compute_dtype(variables), inputs(image), train=False)
+        return logits.astype(jnp.float32)
+
+    def loss(variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Variables, Metrics]]:
+        (logits, taps), state = model.apply(
+            in_compute_dtype(variables),
+            inputs(batch["image"]),
+            train=True,
+            rngs={"dropout": key},
+            mutable=[name for name in variables if name != "params"],
+        )
+        logits = logits.astype(jnp.float32)
+        value = _mean_loss(logits, batch["label"], label_smoothing)
+        for aux in _auxiliary_logits(taps):
+            value += model.aux_weight * _mean_loss(aux.astype(jnp.float32), batch["label"], label_smoothing)
+        accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch["label"], dtype=jnp.float32)
+        return value, (dict(state), {"loss": value, "accuracy": accuracy})
+
+    def metrics(variables: Variables, batch: Batch) -> Metrics:
+        logits, valid = logits_of(variables, batch["image"]), batch["valid"]
+        # Rank of the true class: how many classes score at least as high, itself left out. A tie counts against the
+        # network, so that equal or NaN logits cannot pass for a right answer.
+        true = jnp.take_along_axis(logits, batch["label"][:, None], axis=-1)
+        rank = jnp.sum(~(logits < true), axis=-1) - 1
+        losses = ops.softmax_cross_entropy(logits, batch["label"])
+        return {
+            "loss": jnp.sum(jnp.where(valid, losses, 0)),
+            "accuracy": jnp.sum(valid & (rank < 1)),
+            "top5": jnp.sum(valid & (rank < 5)),
+            "count": jnp.sum(valid),
+        }
+
+    def predict(variables: Variables, image: jax.Array) -> jax.Array:
+        return jax.nn.softmax(logits_of(variables, image))
+
+    return Task(init, loss, metrics, predict)
+
+
+def _mean_loss(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> jax.Array:
+    return jnp.mean(ops.softmax_cross_entropy(logits, labels, label_smoothing=label_smoothing))
+
+
+def _auxiliary_logits(taps: Mapping[str, jax.Array]) -> list[jax.Array]:
+    return [tap for name, tap in taps.items() if name.startswith("aux") and name.endswith("/logits")]

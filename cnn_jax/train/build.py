@@ -1,0 +1,140 @@
+"""From a config to the functions that a run is made of."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import models
+from cnn_jax.data import Dataset
+from cnn_jax.errors import ConfigError
+from cnn_jax.tasks import Task, classify
+from cnn_jax.train.augment import make_augmentations
+from cnn_jax.train.epoch import RunSteps, make_run_steps
+from cnn_jax.train.evaluation import Evaluate, make_evaluate
+from cnn_jax.train.optim import make_optimizer
+from cnn_jax.train.parallel import Layout, make_layout
+from cnn_jax.train.schedule import make_schedule
+from cnn_jax.train.state import TrainState, create_state
+
+
+class DataSpec(NamedTuple):
+    """What a network has to know of its data; `dataset.json` of a workdir.
+
+    Attributes:
+        name: the data set's name.
+        classes: class names, in the order of the labels.
+        image_shape: `(H, W, C)`.
+        mean: mean of each channel of the training images, in 0..1.
+        std: standard deviation of each channel.
+        sizes: images per split.
+        fingerprint: identity of the content and the split.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    sizes: dict[str, int]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> DataSpec:
+        """Measures a data set."""
+        mean, std = dataset.statistics()
+        sizes = {name: len(split.label) for name, split in dataset.splits.items()}
+        channels = (tuple(float(v) for v in mean), tuple(max(float(v), 1e-3) for v in std))
+        return cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, dataset.fingerprint)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> DataSpec:
+        """Reads back what `_asdict` wrote."""
+        tuples = {key: tuple(stored[key]) for key in ("classes", "image_shape", "mean", "std")}
+        return cls(**{**stored, **tuples})
+
+
+class Program(NamedTuple):
+    """The compiled functions of a run.
+
+    Attributes:
+        model: the Linen module.
+        task: what training means.
+        layout: the devices.
+        create_state: `(seed) -> TrainState`, compiled.
+        run_steps: K steps as one call.
+        evaluate: a whole split.
+        learning_rate: the schedule.
+        total_steps: length of the run.
+        max_steps: the longest call.
+    """
+
+    model: Any
+    task: Task
+    layout: Layout
+    create_state: Any
+    run_steps: RunSteps
+    evaluate: Evaluate
+    learning_rate: Any
+    total_steps: int
+    max_steps: int
+
+
+def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
+    """The model that the config names, for this data, and its task.
+
+    Raises:
+        ConfigError: unknown model or keyword.
+        GeometryError: the network cannot take images of this size; the layer is named.
+    """
+    keywords = dict(config.model)
+    keywords.setdefault("num_classes", len(spec.classes))
+    model = models.create(keywords.pop("name"), **keywords)
+    dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[config.precision]
+    task = classify(
+        model, spec.image_shape, mean=spec.mean, std=spec.std, label_smoothing=config.label_smoothing, dtype=dtype
+    )
+    jax.eval_shape(task.init, jax.random.key(0))
+    return model, task
+
+
+def build(config: Any, spec: DataSpec) -> Program:
+    """Everything a run is made of, nothing of it computed yet.
+
+    Raises:
+        ConfigError: unknown model or keyword, more devices than there are, a batch larger than the training split.
+        GeometryError: the network cannot take images of this size.
+    """
+    num_examples, batch_size = spec.sizes["train"], config.batch_size
+    if batch_size > num_examples:
+        raise ConfigError(12, f"config.batch_size={batch_size} is more than the {num_examples} training images")
+    model, task = build_task(config, spec)
+    total_steps = total_steps_of(config, num_examples)
+    learning_rate = make_schedule(config.schedule, config.optimizer.learning_rate, total_steps)
+    tx = make_optimizer(config.optimizer, learning_rate)
+    layout = make_layout(config.parallel, config.num_devices, batch_size)
+    max_steps = max(1, min(config.log_every, num_examples // batch_size))
+    run_steps = make_run_steps(
+        task, tx, make_augmentations(config.augment), batch_size=batch_size, max_steps=max_steps, layout=layout
+    )
+    initial = jax.jit(functools.partial(create_state, task, tx))
+    evaluate = make_evaluate(task, batch_size=batch_size, layout=layout)
+    return Program(model, task, layout, initial, run_steps, evaluate, learning_rate, total_steps, max_steps)
+
+
+def total_steps_of(config: Any, num_examples: int) -> int:
+    """The length of a run in steps, whichever way the config gives it; a started batch is finished."""
+    if config.total_steps is not None:
+        return config.total_steps
+    examples = config.total_examples or config.total_epochs * num_examples
+    return max(1, math.ceil(examples / config.batch_size))
+
+
+def abstract_state(program: Program) -> TrainState:
+    """The structure of the program's state, without computing it."""
+    return jax.eval_shape(program.create_state, jnp.int32(0))

@@ -1,0 +1,22 @@
+"""The persistent compilation cache: what was compiled once is read back by every later run of the same user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+
+
+def use_compilation_cache() -> Path:
+    """Turns the cache on, for short compilations too: a sweep is made of them.
+
+    The directory is `$CNN_JAX_CACHE/xla`, by default `~/.cache/cnn_jax/xla`. A cache that the user chose through
+    `JAX_COMPILATION_CACHE_DIR` stays.
+    """
+    root = Path(os.environ.get("CNN_JAX_CACHE") or Path.home() / ".cache" / "cnn_jax")
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(root / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return Path(str(jax.config.jax_compilation_cache_dir))

@@ -1,0 +1,224 @@
+"""The training loop: from a config to a finished workdir, interrupted or not."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.config import resolve
+from cnn_jax.data import Dataset, load_dataset
+from cnn_jax.errors import DivergedError, Preempted
+from cnn_jax.train.build import DataSpec, Program, abstract_state, build
+from cnn_jax.train.cache import use_compilation_cache
+from cnn_jax.train.checkpoint import Checkpoints
+from cnn_jax.train.metrics import MetricsLog
+from cnn_jax.train.progress import TrainingProgress
+from cnn_jax.train.state import TrainState, is_finite
+from cnn_jax.train.stop import StopRequest
+from cnn_jax.train.workdir import DATASET, DONE, check_workdir, open_workdir, read_json, write_environment, write_json
+
+# A call this long answers a signal in time; the GPU's and TPU's are shorter anyway.
+_SECONDS_PER_CALL = 2.0
+
+
+def train(
+    config: Mapping[str, Any], workdir: str | Path, *, dataset: Dataset | None = None, progress: bool = True
+) -> dict[str, Any]:
+    """Trains what a config describes; called again with the same workdir, goes on where it stopped.
+
+    Args:
+        config: a config, as `load_config` gives it.
+        workdir: where everything is written.
+        dataset: the data, if it has been loaded already; by default `config.data` is.
+        progress: whether to show a bar on standard error.
+
+    Returns:
+        The final metrics, as `DONE` holds them: `step`, `best_step` (chosen on the validation split), `train`,
+        `validation`, and `test`, measured once, on the best checkpoint.
+
+    Raises:
+        ConfigError: a config that cannot run, or a workdir made with another one.
+        DataError: data that is missing or broken.
+        CheckpointError: a workdir that cannot be written or restored.
+        DivergedError: the loss stopped being finite.
+        Preempted: stopped by Ctrl-C or SIGTERM, after a save.
+    """
+    config, workdir = resolve(config), Path(workdir)
+    check_workdir(workdir, config)
+    if (workdir / DONE).is_file():
+        return read_json(workdir / DONE)
+    use_compilation_cache()
+    if dataset is None:
+        dataset = load_config_data(config)
+    spec = DataSpec.of(dataset)
+    program = build(config, spec)
+    open_workdir(workdir, config)
+    write_json(workdir / DATASET, spec._asdict())
+    write_environment(workdir)
+    return _Run(config, workdir, program, dataset, progress).finish()
+
+
+def load_config_data(config: Any) -> Dataset:
+    """The data set that a config names."""
+    return load_dataset(
+        config.data, validation=config.validation, seed=0, image_size=config.image_size, fit=config.fit
+    )
+
+
+def better(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether checkpoint `a` beats `b` on validation: accuracy, then loss. Without validation the later one does."""
+    a, b = a["validation"], b["validation"]
+    if a is None or b is None:
+        return b is None
+    return (a["accuracy"], -a["loss"]) > (b["accuracy"], -b["loss"])
+
+
+class _Run:
+    """One process's share of a training run."""
+
+    def __init__(self, config: Any, workdir: Path, program: Program, dataset: Dataset, progress: bool):
+        self.config, self.workdir, self.program = config, workdir, program
+        self.data = {
+            name: program.layout.put({"image": split.image, "label": split.label})
+            for name, split in dataset.splits.items()
+            if len(split.label)
+        }
+        self.steps_per_epoch = math.ceil(len(dataset.splits["train"].label) / config.batch_size)
+        self.checkpoints = Checkpoints(workdir / "checkpoints", better)
+        self.state, self.meta = self._start()
+        self.step = int(self.state.step)
+        self.log = MetricsLog(workdir, self.step)
+        self.bar = TrainingProgress(
+            f"{config.model.name} seed {config.seed}",
+            total_steps=program.total_steps,
+            step=self.step,
+            batch_size=config.batch_size,
+            shown=progress,
+        )
+
+    def _start(self) -> tuple[TrainState, dict[str, Any]]:
+        if not self.checkpoints.all():
+            state = self.program.create_state(jnp.int32(self.config.seed))
+            meta = {"window": {}, "validation": None, "seconds": 0.0}
+        else:
+            state, checkpoint = self.checkpoints.restore("latest", abstract_state(self.program))
+            meta = checkpoint.meta
+        return self.program.layout.put(state), meta
+
+    def finish(self) -> dict[str, Any]:
+        """Trains to the end, evaluates the best checkpoint on the test split, writes DONE."""
+        try:
+            with StopRequest() as stop:
+                self._train(stop)
+            final = self._final_metrics()
+        finally:
+            self.bar.close()
+            self.log.close()
+        write_json(self.workdir / DONE, final)
+        return final
+
+    def _train(self, stop: StopRequest) -> None:
+        total = self.program.total_steps
+        limit = 1  # of the first call, which compiles; then as many steps as fit the time
+        while self.step < total:
+            num_steps = min(self._to_next_event(), limit)
+            started = time.perf_counter()
+            self.state, columns = self.program.run_steps(self.state, self.data["train"], jnp.int32(num_steps))
+            columns = {name: column[:num_steps].tolist() for name, column in jax.device_get(columns).items()}
+            seconds = time.perf_counter() - started
+            self.step += num_steps
+            self.meta["seconds"] += seconds
+            self._refuse_divergence(columns)
+            self._record(columns, num_steps, seconds)
+            fits = max(1, int(_SECONDS_PER_CALL * num_steps / seconds))
+            limit = min(self.program.max_steps, max(limit + 1, fits) if limit == 1 else fits)
+            self._evaluate_and_save(stop.requested)
+            if stop.requested and self.step < total:
+                raise Preempted(1, f"stopped by {stop.requested} at step {self.step}; the same command goes on from there")
+
+    def _to_next_event(self) -> int:
+        """Steps until something other than a step is due."""
+        every = [self.config.log_every, self._every("eval_every"), self._every("checkpoint_every")]
+        return min(self.program.total_steps - self.step, *(n - self.step % n for n in every))
+
+    def _every(self, key: str) -> int:
+        return self.config[key] or self.steps_per_epoch
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.program.total_steps
+
+    def _refuse_divergence(self, columns: Mapping[str, list[float]]) -> None:
+        for name, column in columns.items():
+            for i, value in enumerate(column):
+                if not math.isfinite(value):
+                    self._diverged(f"{name} is {value}", self.step - len(column) + i + 1)
+
+    def _diverged(self, what: str, step: int) -> None:
+        sound = [checkpoint.step for checkpoint in self.checkpoints.all()]
+        kept = f"the last finite checkpoint is step {sound[-1]}" if sound else "no checkpoint was written yet"
+        rate = float(self.program.learning_rate(step - 1))
+        raise DivergedError(
+            1, f"{what} at step {step} (learning rate {rate:g}); {kept}; try a lower config.optimizer.learning_rate"
+        )
+
+    def _record(self, columns: Mapping[str, list[float]], num_steps: int, seconds: float) -> None:
+        # The window's sums are in the checkpoint's meta, so that a resumed run logs the same means.
+        window = self.meta["window"]
+        for name, column in columns.items():
+            for value in column:  # not sum(): from Python 3.12 on its result depends on where a run was cut
+                window[name] = window.get(name, 0.0) + value
+        window["steps"] = window.get("steps", 0) + num_steps
+        means = {name: window[name] / window["steps"] for name in columns}
+        self.bar.advance(self.step, seconds, num_steps, means)
+        if self._due(self.config.log_every):
+            means["learning_rate"] = float(self.program.learning_rate(self.step - 1))
+            means["images_per_second"] = round(num_steps * self.config.batch_size / seconds, 1)
+            self.log.write(self.step, "train", {"epoch": self._epoch(), **means})
+            self.meta["train"] = means
+            self.meta["window"] = {}
+
+    def _epoch(self) -> float:
+        return self.step * self.config.batch_size / len(self.data["train"]["label"])
+
+    def _evaluate_and_save(self, stop: str | None) -> None:
+        improved = False
+        self.meta["validation"] = None
+        if "validation" in self.data and self._due(self._every("eval_every")):
+            started = time.perf_counter()
+            metrics = self.program.evaluate(self.state.variables, self.data["validation"])
+            self.meta["seconds"] += time.perf_counter() - started
+            self.meta["validation"] = metrics
+            self.log.write(self.step, "validation", {"epoch": self._epoch(), **metrics})
+            self.bar.evaluated(self.step, "validation", metrics)
+            best = self.checkpoints.best()
+            improved = best is None or better(self.meta, best.meta)
+        if improved or stop or self._due(self._every("checkpoint_every")):
+            if not jax.jit(is_finite)(self.state):
+                self._diverged("a parameter or statistic is not finite", self.step)
+            self.checkpoints.save(self.step, self.state, self.meta)
+
+    def _final_metrics(self) -> dict[str, Any]:
+        best = self.checkpoints.best()
+        assert best is not None, "the last step always saves"
+        variables = self.state.variables
+        if best.step != self.step:
+            state, _ = self.checkpoints.restore(best.step, abstract_state(self.program))
+            variables = self.program.layout.put(state).variables
+        final = {
+            "step": self.step,
+            "best_step": best.step,
+            "train": self.meta.get("train"),
+            "validation": best.meta["validation"],
+            "seconds": round(self.meta["seconds"], 3),
+        }
+        if "test" in self.data:
+            final["test"] = self.program.evaluate(variables, self.data["test"])
+            self.log.write(self.step, "test", final["test"])
+            self.bar.evaluated(best.step, "test", final["test"])
+        return final
