@@ -20,6 +20,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -58,14 +59,14 @@ def decode_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise DataError(19, f"{shown(path)} {reason}; replace the file") from None
 
 
-def read_image(path: str) -> np.ndarray:
+def read_image(file: str | BinaryIO) -> np.ndarray:
     """`decode_image` for callers that collect reasons; run it inside `quiet_pillow`.
 
     Raises:
         UnreadableImage: the reason.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(_too_large(f"{image.width}x{image.height} pixels"))
             if image.format in _ANIMATED and getattr(image, "is_animated", False):
@@ -75,7 +76,7 @@ def read_image(path: str) -> np.ndarray:
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
-        raise UnreadableImage(_not_an_image(path)) from None
+        raise UnreadableImage(_not_an_image(file)) from None
     except Image.DecompressionBombError:
         raise UnreadableImage(_too_large("far more pixels")) from None
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
@@ -154,8 +155,8 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return pixels[..., None] if grey else pixels
 
 
-def _not_an_image(path: str) -> str:
-    if os.path.getsize(path) == 0:
+def _not_an_image(file: str | BinaryIO) -> str:
+    if (os.path.getsize(file) if isinstance(file, str) else file.seek(0, os.SEEK_END)) == 0:
         return "is empty (0 bytes)"
     return f"is not an image, whatever its name says (known are {', '.join(FORMATS)})"
 

@@ -1,6 +1,7 @@
 """`folder:PATH`: images in one directory a class, with or without a train/test split.
 
-Either `PATH/CLASS/FILE` or `PATH/{train,test[,validation|val|valid]}/CLASS/FILE`. Classes and files are in natural
+Either `PATH/CLASS/FILE` or `PATH/{train,test,validation}/CLASS/FILE` (val and valid are read as validation; without
+test, validation is the test split, as everybody does with ImageNet). Classes and files are in natural
 order (2 before 10). Hidden files and what operating systems leave behind are ignored; every other file must be an
 image. Where there is no test split, 20% of every class is held out by the sha256 of the path inside PATH: the choice
 depends on no seed, and adding files moves no other file between the splits, save at the rounding.
@@ -20,8 +21,8 @@ import numpy as np
 
 from cnn_jax.data.cache import cached
 from cnn_jax.data.dataset import Source, Split
-from cnn_jax.data.decode import DECODE_VERSION, shown
-from cnn_jax.data.decode_many import decode_many
+from cnn_jax.data.decode import DECODE_VERSION, fit_image, read_image, shown
+from cnn_jax.data.decode_many import THREADS_FROM_BYTES, decode_many
 from cnn_jax.errors import DataError
 
 TEST_FRACTION = 0.2
@@ -67,14 +68,22 @@ def _decode(
     root: Path, classes: tuple[str, ...], splits: dict[str, list[_File]], size: tuple[int, int] | None, fit: str
 ) -> Source:
     files = [file for part in splits.values() for file in part]
-    images = decode_many(root, [file.path for file in files], size, fit)
+
+    def read(index: int) -> np.ndarray:
+        image = read_image(os.path.join(root, files[index].path))
+        return image if size is None else fit_image(image, size, fit)
+
+    large = sum(file.stamp[0] for file in files) > THREADS_FROM_BYTES * len(files)
+    images = decode_many(shown(root), len(files), read, lambda index: shown(root / files[index].path), threads=large)
     labels = np.array([file.label for file in files], np.int32)
     arrays, start = {}, 0
     for name, part in splits.items():
         arrays[name] = Split(images[start : start + len(part)], labels[start : start + len(part)])
         start += len(part)
     rule = ""
-    if "test" not in splits:
+    if "test" not in splits and "validation" in splits:
+        arrays["test"], rule = arrays.pop("validation"), "validation is test"
+    elif "test" not in splits:
         chosen = _held_out_test(splits["train"], classes)
         train = arrays["train"]
         arrays["train"], arrays["test"] = train.take(np.flatnonzero(~chosen)), train.take(np.flatnonzero(chosen))

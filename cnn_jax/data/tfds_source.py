@@ -1,0 +1,181 @@
+"""`tfds:NAME[/CONFIG][:VERSION]`: what TensorFlow Datasets has prepared, or can prepare without TensorFlow.
+
+Prepared data is looked for under `TFDS_DATA_DIR` (default `~/tensorflow_datasets`) and read with random access, so it
+must be stored as ArrayRecord. What is not prepared is prepared here only if nothing has to be downloaded: by the
+user's own builder, or when the files lie in `TFDS_DATA_DIR/downloads/manual`. A training command downloads nothing.
+
+Splits are train, test and validation; others are left out. A split without labels (all -1) counts as missing. Without
+test, validation is the test split (as everybody does with ImageNet); without both, 20% of train are held out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnn_jax.data.cache import cached
+from cnn_jax.data.dataset import SPLIT_NAMES, Source, Split, held_out
+from cnn_jax.data.decode import DECODE_VERSION, UnreadableImage, fit_image, read_image, shown
+from cnn_jax.data.decode_many import THREADS_FROM_BYTES, decode_many
+from cnn_jax.errors import DataError
+
+TEST_FRACTION = 0.2
+_log = logging.getLogger(__name__)
+
+
+def data_directory() -> Path:
+    """Where TFDS keeps prepared data; the environment variable `TFDS_DATA_DIR` moves it."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def open_tfds(name: str, size: tuple[int, int] | None = None, fit: str = "none") -> Source:
+    """Reads a TFDS data set with one image and one class label an example, or its cached form.
+
+    Args:
+        name: `NAME`, `NAME/CONFIG`, either with `:VERSION`.
+        size: `(height, width)` to bring the images to, None to keep theirs.
+        fit: "none", "pad" or "resize", see `load_dataset`.
+
+    Raises:
+        DataError: a data set that is not there and cannot be made, stored without random access, or without exactly
+            one image and one label; images as in `decode_many`.
+    """
+    builder = _prepared(name)
+    directory = Path(builder.data_dir)
+    files = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in directory.iterdir())
+    identity = {"source": "tfds", "decode": DECODE_VERSION, "size": size, "fit": fit}
+    identity |= {"name": builder.info.full_name, "directory": shown(directory.resolve()), "files": files}
+    return cached(json.loads(json.dumps(identity)), lambda: _read(name, builder, size, fit))
+
+
+def _prepared(name: str) -> Any:
+    """A builder whose data is on disk."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import read_only_builder
+
+    where = data_directory()
+    # TFDS raises many kinds of errors for names, versions and folders that do not fit; each carries its reason.
+    try:
+        return read_only_builder.builder_from_files(name, data_dir=where)
+    except tfds.core.registered.DatasetNotFoundError:
+        pass
+    except Exception as error:
+        raise DataError(18, f"tfds:{name} under {shown(where)} cannot be opened: {_line(error)}") from error
+    try:
+        builder = tfds.builder(name, data_dir=where, file_format="array_record")
+    except Exception as error:
+        raise DataError(
+            15,
+            f"tfds:{name} is neither prepared under {shown(where)} nor a data set TFDS knows ({_line(error)}): check "
+            "the name, or set TFDS_DATA_DIR to the folder that holds it",
+        ) from error
+    missing = _missing_files(builder, where)
+    if missing:
+        code = (
+            f"import tensorflow_datasets as t; t.builder('{name}', file_format='array_record').download_and_prepare()"
+        )
+        raise DataError(
+            15,
+            f"tfds:{name} is not prepared under {shown(where)}: set TFDS_DATA_DIR to where it is, prepare it with "
+            f'python -c "{code}" (some data sets need TensorFlow for that), or put into '
+            f"{shown(_manual(where))}: {missing}",
+        )
+    try:
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual(where)))
+    except Exception as error:
+        raise DataError(15, f"tfds:{name} cannot be prepared under {shown(where)}: {_line(error)}") from error
+    return builder
+
+
+def _missing_files(builder: Any, where: Path) -> str:
+    """Names and hashes of the files the builder would download and that are not in the manual folder."""
+    missing = [
+        f"{info.filename} from {url} (sha256 {info.checksum})"
+        for url, info in builder.url_infos.items()
+        if not (_manual(where) / (info.filename or "")).is_file()
+    ]
+    return ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+
+
+def _manual(where: Path) -> Path:
+    return where / "downloads" / "manual"
+
+
+def _read(name: str, builder: Any, size: tuple[int, int] | None, fit: str) -> Source:
+    import tensorflow_datasets as tfds
+
+    image_key, label_key = _keys(name, builder.info.features)
+    try:
+        found = builder.as_data_source(decoders={image_key: tfds.decode.SkipDecoding()})
+    except (NotImplementedError, ValueError) as error:
+        raise DataError(
+            17,
+            f"tfds:{name} in {shown(builder.data_dir)} is stored as {builder.info.file_format}, which has no random "
+            "access: prepare it again with file_format='array_record'",
+        ) from error
+    if "train" not in found:
+        raise DataError(13, f"tfds:{name} has no train split, only {', '.join(found)}")
+    index = [(split, i) for split in SPLIT_NAMES if split in found for i in range(len(found[split]))]
+    labels = np.empty(len(index), np.int32)
+
+    def read(i: int) -> np.ndarray:
+        split, position = index[i]
+        try:
+            example = found[split][position]
+        except Exception as error:
+            raise UnreadableImage(f"cannot be read ({_line(error)})") from error
+        labels[i] = example[label_key]
+        image = read_image(io.BytesIO(example[image_key]))
+        return image if size is None else fit_image(image, size, fit)
+
+    large = sum(found[split].dataset_info.splits[split].num_bytes for split in ("train",)) > (
+        THREADS_FROM_BYTES * len(found["train"])
+    )
+    images = decode_many(
+        f"tfds:{name}", len(index), read, lambda i: f"tfds:{name} {index[i][0]} example {index[i][1]}", threads=large
+    )
+    which = np.array([split for split, _ in index])
+    splits = {}
+    for split in dict.fromkeys(which.tolist()):
+        chosen = np.flatnonzero(which == split)
+        if (labels[chosen] == -1).all():
+            _log.warning("tfds:%s: the %s split has no labels and is left out", name, split)
+            continue
+        splits[split] = Split(images[chosen[0] : chosen[-1] + 1], labels[chosen[0] : chosen[-1] + 1])
+    rule = ""
+    if "test" not in splits and "validation" in splits:
+        splits["test"], rule = splits.pop("validation"), "validation is test"
+    elif "test" not in splits:
+        train, chosen = splits["train"], held_out(splits["train"].label, TEST_FRACTION, seed=0)
+        splits["train"], splits["test"] = train.take(np.flatnonzero(~chosen)), train.take(np.flatnonzero(chosen))
+        rule = f"test held out by index, fraction {TEST_FRACTION}"
+    classes = tuple(builder.info.features[label_key].names)
+    return Source(classes, splits, {split: value.digest() for split, value in splits.items()}, rule)
+
+
+def _keys(name: str, features: Any) -> tuple[str, str]:
+    """The names of the image and the label among the features, found by their types."""
+    import tensorflow_datasets as tfds
+
+    kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+    keys = []
+    for kind, wanted in kinds.items():
+        # Segmentation masks and the like are subclasses of Image; they are not the picture.
+        fitting = [key for key, feature in features.items() if type(feature) is wanted]
+        fitting = [kind] if kind in fitting else fitting
+        if len(fitting) != 1:
+            have = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
+            raise DataError(16, f"tfds:{name} has {len(fitting)} {wanted.__name__} features, one is needed: {have}")
+        keys += fitting
+    return keys[0], keys[1]
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text[:200] or type(error).__name__
