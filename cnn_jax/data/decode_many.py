@@ -48,11 +48,10 @@ def decode_many(
             if first < 0:
                 first, images = index, _allocate(where, count, image.shape)
             if image.shape[:2] != images.shape[1:3]:
-                sizes = [
-                    f"{name(i)} is {w}x{h}" for i, (h, w) in ((first, images.shape[1:3]), (index, image.shape[:2]))
-                ]
+                pair = (first, images.shape[1:3]), (index, image.shape[:2])
+                sizes = ", ".join(f"{name(i)} is {width}x{height}" for i, (height, width) in pair)
                 remedy = "set --config.image_size=32 (or your size) --config.fit=resize"
-                raise DataError(7, f"images differ in size: {sizes[0]}, {sizes[1]}; {remedy}")
+                raise DataError(7, f"images differ in size: {sizes}; {remedy}")
             if image.shape[2] > images.shape[3]:
                 grey, images = images, _allocate(where, count, image.shape)
                 images[:index] = grey[:index]

@@ -57,34 +57,33 @@ def open_tfds(name: str, size: tuple[int, int] | None = None, fit: str = "none")
 def _prepared(name: str) -> Any:
     """A builder whose data is on disk."""
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core import read_only_builder
+    from tensorflow_datasets.core import read_only_builder, registered
 
     where = data_directory()
     # TFDS raises many kinds of errors for names, versions and folders that do not fit; each carries its reason.
     try:
         return read_only_builder.builder_from_files(name, data_dir=where)
-    except tfds.core.registered.DatasetNotFoundError:
+    except registered.DatasetNotFoundError:
         pass
     except Exception as error:
         raise DataError(18, f"tfds:{name} under {shown(where)} cannot be opened: {_line(error)}") from error
     try:
         builder = tfds.builder(name, data_dir=where, file_format="array_record")
     except Exception as error:
+        reason = "" if isinstance(error, registered.DatasetNotFoundError) else f" ({_line(error)})"
         raise DataError(
             15,
-            f"tfds:{name} is neither prepared under {shown(where)} nor a data set TFDS knows ({_line(error)}): check "
-            "the name, or set TFDS_DATA_DIR to the folder that holds it",
+            f"tfds:{name} is neither prepared under {shown(where)} nor a data set TFDS can prepare{reason}: check the "
+            "name, its config and version, or set TFDS_DATA_DIR to the folder that holds it",
         ) from error
     missing = _missing_files(builder, where)
     if missing:
-        code = (
-            f"import tensorflow_datasets as t; t.builder('{name}', file_format='array_record').download_and_prepare()"
-        )
+        code = f"tfds.builder('{name}', file_format='array_record').download_and_prepare()"
         raise DataError(
             15,
             f"tfds:{name} is not prepared under {shown(where)}: set TFDS_DATA_DIR to where it is, prepare it with "
-            f'python -c "{code}" (some data sets need TensorFlow for that), or put into '
-            f"{shown(_manual(where))}: {missing}",
+            f'python -c "import tensorflow_datasets as tfds; {code}" (some data sets need TensorFlow for that), or put '
+            f"into {shown(_manual(where))}: {missing}",
         )
     try:
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual(where)))
@@ -134,9 +133,7 @@ def _read(name: str, builder: Any, size: tuple[int, int] | None, fit: str) -> So
         image = read_image(io.BytesIO(example[image_key]))
         return image if size is None else fit_image(image, size, fit)
 
-    large = sum(found[split].dataset_info.splits[split].num_bytes for split in ("train",)) > (
-        THREADS_FROM_BYTES * len(found["train"])
-    )
+    large = builder.info.splits["train"].num_bytes > THREADS_FROM_BYTES * len(found["train"])
     images = decode_many(
         f"tfds:{name}", len(index), read, lambda i: f"tfds:{name} {index[i][0]} example {index[i][1]}", threads=large
     )
