@@ -1,0 +1,96 @@
+"""Activation functions of the lectures, and the one table that finds them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.errors import ConfigError
+
+
+def identity(x: jax.Array) -> jax.Array:
+    """The input itself: what a network without non-linearity applies (stacked linear layers collapse into one)."""
+    return x
+
+
+def relu(x: jax.Array) -> jax.Array:
+    """max(x, 0), with gradient 0 at 0 (Nair and Hinton 2010; AlexNet section 3.1)."""
+    return jax.nn.relu(x)
+
+
+def sigmoid(x: jax.Array) -> jax.Array:
+    """1 / (1 + exp(-x)): saturates at both ends and is not centred on zero."""
+    return jax.nn.sigmoid(x)
+
+
+def tanh(x: jax.Array) -> jax.Array:
+    """Hyperbolic tangent: centred on zero, saturates at both ends."""
+    return jnp.tanh(x)
+
+
+def scaled_tanh(x: jax.Array) -> jax.Array:
+    """1.7159 tanh(2x/3), so that f(1) = 1 and f(-1) = -1 (LeCun et al. 1998, appendix A)."""
+    return 1.7159 * jnp.tanh(x * (2 / 3))
+
+
+def leaky_relu(x: jax.Array, slope: float = 0.01) -> jax.Array:
+    """X above zero, slope * x below (Maas et al. 2013)."""
+    return jnp.where(x >= 0, x, slope * x)
+
+
+def prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
+    """Leaky ReLU with a learned slope (He et al. 2015, Delving Deep into Rectifiers, eq. 1).
+
+    Args:
+        x: [..., C].
+        slope: [C] (one per channel) or [] (one for all).
+    """
+    return jnp.where(x >= 0, x, slope.astype(x.dtype).reshape((1,) * (x.ndim - slope.ndim) + slope.shape) * x)
+
+
+def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
+    """X above zero, alpha * (exp(x) - 1) below (Clevert et al. 2015)."""
+    return jax.nn.elu(x, alpha)
+
+
+def maxout(x: jax.Array, pieces: int = 2) -> jax.Array:
+    """The largest of `pieces` neighbouring channels (Goodfellow et al. 2013).
+
+    Args:
+        x: [..., C], C a multiple of `pieces`.
+        pieces: linear pieces of each output unit.
+
+    Returns:
+        [..., C / pieces].
+
+    Raises:
+        ConfigError: C is not a multiple of `pieces`.
+    """
+    if x.shape[-1] % pieces:
+        raise ConfigError(51, f"maxout of {pieces} pieces needs a multiple of {pieces} channels, got {x.shape[-1]}")
+    return x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces).max(axis=-1)
+
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "identity": identity,
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "scaled_tanh": scaled_tanh,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "maxout": maxout,
+}
+
+
+def activation(name: str) -> Callable[[jax.Array], jax.Array]:
+    """The parameter-free activation called `name` (`prelu` has parameters: use `nn.Activation`).
+
+    Raises:
+        ConfigError: no such activation; the message lists the legal names.
+    """
+    if name not in ACTIVATIONS:
+        raise ConfigError(50, f"unknown activation {name!r}; legal: {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
