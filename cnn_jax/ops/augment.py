@@ -50,7 +50,7 @@ def pad_crop(key: PRNGKey, image: Image, *, pad: int = 4, mode: Literal["zeros",
         )
     padded = jnp.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="constant" if mode == "zeros" else mode)
     top, left = jax.random.randint(key, (2,), 0, 2 * pad + 1)
-    # Measured on XLA:CPU in a loop, 128 images 32x32x3: 0.05 ms this way, 0.5 with take, 0.9 as a product with one-hots.
+    # 128 images of 32x32x3 in a loop on XLA:CPU: 0.05 ms this way, 0.5 with take, 0.9 as a product with one-hots.
     return lax.dynamic_slice(padded, (top, left, 0), (height, width, channels))
 
 

@@ -63,8 +63,8 @@ def multiclass_hinge(
 
 
 def pixelwise_softmax_cross_entropy(
-    logits: Float[Array, "batch *spatial classes"],
-    labels: Int[Array, batch * spatial],
+    logits: Float[Array, "batch ... classes"],
+    labels: Int[Array, "batch ..."],
     *,
     ignore_label: int = 255,
     normalize: bool = True,

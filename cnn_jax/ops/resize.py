@@ -27,7 +27,7 @@ def resize(
         x: feature maps.
         size: `(height, width)` of the result.
         method: "nearest" or "bilinear".
-        antialias: widens the bilinear filter when the result is smaller, as Pillow does; without it, pixels are skipped.
+        antialias: widens the bilinear filter when the result is smaller, as Pillow does; else pixels are skipped.
 
     Raises:
         ConfigError: an unknown method or a size below 1.
