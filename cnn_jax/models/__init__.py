@@ -10,15 +10,17 @@ import dataclasses
 import importlib
 import re
 import typing
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cnn_jax.errors import ConfigError
 from cnn_jax.models.keywords import coerce, did_you_mean, split_name
 
-_IMAGENET = ((224, 224, 3), 1000)
-_ALEXNET = ((227, 227, 3), 1000)
-_MNIST = ((28, 28, 1), 10)
-_SMALL = ((32, 32, 3), 10)
+Shape = tuple[tuple[int, int, int], int]  # default input (H, W, C) and number of classes
+_IMAGENET: Shape = ((224, 224, 3), 1000)
+_ALEXNET: Shape = ((227, 227, 3), 1000)
+_MNIST: Shape = ((28, 28, 1), 10)
+_SMALL: Shape = ((32, 32, 3), 10)
 
 
 class Family(NamedTuple):
@@ -38,7 +40,7 @@ class Family(NamedTuple):
     year: int
     paper: str
     default: str
-    variants: dict[str, tuple[tuple[int, int, int], int]]
+    variants: Mapping[str, Shape]
     pattern: str = ""
     others: str = ""
 

@@ -142,43 +142,10 @@ class GoogLeNet(fnn.Module):
 
     def _auxiliary(self, x, name, train):
         settings = (self.num_classes, self.width, self.norm, self.activation, self.initializer)
-        return Auxiliary(*settings, name=name)(x, train=train)
+        return nn.AuxiliaryHead(*settings, epsilon=_EPSILON, name=name)(x, train=train)
 
     def _pool(self, x, window, name):
         return nn.pool(x, self.pooling, window, 2, padding="CEIL", name=name)
 
     def _lrn(self, x, name, train):
         return nn.norm(x, "lrn", name=name, train=train) if self.norm == "lrn" else x
-
-
-class Auxiliary(fnn.Module):
-    """An auxiliary classifier (section 5): 5x5/3 average pool, 128 1x1 convolutions, 1024 units, 70% dropout."""
-
-    num_classes: int
-    width: float
-    norm: str
-    activation: str
-    kernel_init_name: str
-
-    @fnn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[N, H, W, C] to logits [N, num_classes]."""
-        kernel_init = nn.initializer(self.kernel_init_name)
-        x = nn.AvgPool(5, 3, name="pool")(x)  #                                         4x4x512
-        x = nn.conv_norm_act(  #                                                        4x4x128
-            x,
-            nn.scale_features(128, self.width),
-            1,
-            padding=0,
-            use_bias=self.norm != "batch",
-            norm=self.norm,
-            activation=self.activation,
-            initializer_name=self.kernel_init_name,
-            epsilon=_EPSILON,
-            name="conv",
-            train=train,
-        )
-        hidden = nn.Dense(nn.scale_features(1024, self.width), kernel_init=kernel_init, name="fc")
-        x = nn.Activation(self.activation, name=f"fc_{self.activation}")(hidden(x.reshape(x.shape[0], -1)))  # 1024
-        x = nn.Dropout(0.7, name="dropout")(x, train=train)
-        return nn.Dense(self.num_classes, kernel_init=kernel_init, name="classifier")(x).astype(jnp.float32)  # classes

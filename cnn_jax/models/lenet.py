@@ -6,6 +6,7 @@ are those of karpathy/lecun1989-repro. The logits are the output units after tan
 `1998`: 60,000 parameters; C3 sees S2 through table 1, S2 and S4 are trainable averages, the outputs are fixed Euclidean
 radial basis functions to ten 7x12 bitmaps. The bitmaps are drawn after figure 3, not copied from it pixel by pixel;
 logits are the negated distances.
+Both start from uniform weights in +-2.4 / fan-in, as in 1998, for second-order training; plain SGD wants "glorot".
 `modern`: 61,706 parameters; full convolutions, plain average pooling, tanh, a linear classifier.
 
 Deviations of `small` from `modern`: 32x32 colour input (62,006 parameters).
@@ -32,8 +33,8 @@ PAPER = Paper(
 )
 VARIANTS = {
     "lenet": {
-        "1989": {"form": "1989"},
-        "1998": {"form": "1998", "activation": "scaled_tanh"},
+        "1989": {"form": "1989", "initializer": "lecun"},
+        "1998": {"form": "1998", "activation": "scaled_tanh", "initializer": "lecun"},
         "modern": {},
         "small": {},
     }
@@ -62,7 +63,7 @@ class LeNet(fnn.Module):
     activation: nn.ActivationName = "tanh"
     norm: nn.NormName = "none"
     dropout: float = 0.0
-    initializer: nn.InitializerName = "lecun"
+    initializer: nn.InitializerName = "glorot"
 
     @fnn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax import nn, ops
+from cnn_jax.errors import GeometryError
+from cnn_jax.nn.initializers import Initializer
 
 # LeCun et al. 1998, table 1: the maps of S2 that feed each map of C3.
 C3_TABLE = (

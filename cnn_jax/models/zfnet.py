@@ -10,6 +10,8 @@ Deviations of `small`: conv1 3x3/1 for 32x32 input (half of AlexNet small's wind
 
 from __future__ import annotations
 
+from typing import Literal
+
 from cnn_jax import nn
 from cnn_jax.models.alexnet import AlexNet
 from cnn_jax.models.paper import Paper
@@ -47,7 +49,7 @@ class ZFNet(AlexNet):
     strides_2: int = 2
     padding_2: int = 0
     feature_group_count: int = 1
-    pool_padding: str = "CEIL"
+    pool_padding: Literal["VALID", "CEIL"] = "CEIL"
     norm_after_pool: bool = True
     unit_biases: bool = False
     initializer: nn.InitializerName = "gaussian"

@@ -11,6 +11,7 @@ from cnn_jax.nn.conv import Conv as Conv
 from cnn_jax.nn.conv import Dense as Dense
 from cnn_jax.nn.conv import same_padding as same_padding
 from cnn_jax.nn.conv import scale_features as scale_features
+from cnn_jax.nn.inception import AuxiliaryHead as AuxiliaryHead
 from cnn_jax.nn.inception import Inception as Inception
 from cnn_jax.nn.inception import InceptionName as InceptionName
 from cnn_jax.nn.inception import Widths as Widths

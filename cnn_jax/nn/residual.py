@@ -80,12 +80,12 @@ class ResidualBlock(nn.Module):
         return Activation(self.activation, name=self.activation)(y)
 
     def _preactivated(self, x, rows, out, train):
-        y, around = x, None
+        y, around = x, x
         for i, (features, k, s) in enumerate(rows, 1):
             y = apply_norm(y, self.norm, name=f"bn{i}", train=train)
             y = Activation(self.activation, name=f"{self.activation}{i}")(y)
-            # A projection shares the first activation (resnet-1k-layers); an identity stays untouched.
-            around = around if around is not None else (y if projects(self.shortcut, x, self.strides, out) else x)
+            if i == 1 and projects(self.shortcut, x, self.strides, out):
+                around = y  # a projection shares the first activation (resnet-1k-layers); an identity runs through
             y = self._plain_conv(y, features, k, s, f"conv{i}")
         return y if self.shortcut == "none" else y + self._shortcut(around, out, train)
 
