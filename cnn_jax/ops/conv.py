@@ -17,10 +17,10 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from cnn_jax.errors import GeometryError
+from cnn_jax.ops.dispatch import prefers_plain
 from cnn_jax.ops.fast_conv import fast_conv
 from cnn_jax.ops.geometry import Padding, canonical_padding, per_dimension, window_output
 from cnn_jax.ops.padding import check_padding_mode, pad
-from cnn_jax.ops.dispatch import prefers_plain
 
 _SPATIAL = "DHW"
 

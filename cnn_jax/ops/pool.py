@@ -17,9 +17,9 @@ from jax import Array, lax
 from jaxtyping import Float, Num
 
 from cnn_jax.errors import GeometryError
+from cnn_jax.ops.dispatch import prefers_plain
 from cnn_jax.ops.fast_pool import fast_max_pool, fast_sum_pool
 from cnn_jax.ops.geometry import Padding, Pads, canonical_padding, per_dimension, window_output
-from cnn_jax.ops.dispatch import prefers_plain
 
 
 def max_pool(
