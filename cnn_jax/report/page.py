@@ -1,0 +1,158 @@
+"""The report of a sweep: one HTML file that needs nothing else to be read."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.errors import CheckpointError
+from cnn_jax.report import curves, figures, tables, words
+from cnn_jax.report.results import RESULTS, Results, read_results
+
+REPORT = "report.html"
+
+
+def write_history_report(workdir: Path | str) -> Path:
+    """Writes `report.html` of a history from its `results.json`; it is there whole or not at all.
+
+    Args:
+        workdir: the history's workdir.
+
+    Returns:
+        The report.
+
+    Raises:
+        CheckpointError: the results are missing or damaged, or the report cannot be written.
+    """
+    workdir = Path(workdir)
+    page = render(read_results(workdir / RESULTS), workdir)
+    report, partial = workdir / REPORT, workdir / f".{REPORT}.partial"
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(report)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(23, f"cannot write {report}: {error.strerror}") from error
+    return report
+
+
+def render(results: Results, workdir: Path) -> str:
+    """The page as text; the same results give the same text.
+
+    Args:
+        results: what the sweep found.
+        workdir: the sweep's workdir, whose runs' configs are compared.
+    """
+    import jinja2  # with its templates, so that importing the report costs nothing
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cnn_jax.report"),
+        autoescape=True,  # class names, labels, paths and errors are other people's text
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("history.html.j2").render(**_context(results, workdir))
+
+
+def _context(results: Results, workdir: Path) -> dict[str, Any]:
+    raw = results.raw
+    return {
+        "answer": words.answer(results),
+        "tiles": _tiles(results),
+        "budget_line": _budget_line(results),
+        "device_line": _device_line(raw.get("environment") or {}),
+        "networks": tables.network_rows(results),
+        "runs": tables.run_rows(results),
+        "comparisons": tables.comparison_rows(results),
+        "configs": tables.config_rows(results, workdir),
+        "budget": tables.budget_rows(results),
+        "year_figure": figures.year_figure(results),
+        "year_figure_narrow": figures.year_figure_narrow(results),
+        "size_figure": figures.size_figure(results),
+        "cost_figure": figures.cost_figure(results),
+        "panels": curves.curve_panels(results),
+        "marker_icon": figures.marker_icon,
+        "command": _command(raw),
+        "environment": {"commit": None, "python": None, "machine": None, "versions": {}}
+        | (raw.get("environment") or {}),
+        "preset": raw.get("preset", ""),
+        "data": raw.get("data", ""),
+        "classes": raw.get("classes", []),
+        "sizes": raw.get("sizes", {}),
+        "image_shape": raw.get("image_shape", []),
+        "fingerprint": raw.get("fingerprint", ""),
+        "seeds": results.seeds,
+        "years": _years(results),
+        "pairs": len(results.measured) * (len(results.measured) - 1) // 2,
+        "separable": results.seeds > 1,
+    }
+
+
+def _tiles(results: Results) -> list[tuple[str, str, str]]:
+    """The few numbers to see first: what, how much, and a remark."""
+    best, finished = results.best, sum(run.done for run in results.runs)
+    tiles = []
+    if best:
+        tiles.append(("lowest test error", f"{words.plus_minus(best.test_error)} %", f"{best.label}, {best.year}"))
+    linear = next((n for n in results.measured if n.family == "linear"), None)
+    chance = f"guessing: {words.percent(results.chance_error)} %"
+    if linear and linear is not best:
+        tiles.append(("a linear classifier", f"{words.plus_minus(linear.test_error)} %", chance))
+    seeds = f"{len(results.networks)} networks, {results.seeds} seed{'s' if results.seeds != 1 else ''} each"
+    tiles.append(("runs finished", f"{finished} of {len(results.runs)}", seeds))
+    seconds = sum(run.seconds or 0.0 for run in results.runs)
+    tiles.append(("time spent training", words.duration(seconds), _machine(results.raw.get("environment") or {})))
+    return tiles
+
+
+def _budget_line(results: Results) -> str:
+    raw, budget = results.raw, results.raw.get("budget") or {}
+    length = next(
+        (
+            f"{budget[key]:,} {name}"
+            for key, name in (("total_epochs", "epochs"), ("total_steps", "steps"), ("total_examples", "examples"))
+            if budget.get(key)
+        ),
+        "the same time",
+    )
+    sizes = raw.get("sizes") or {}
+    shape = "×".join(map(str, raw.get("image_shape") or ()))
+    images = f"{sizes['train']:,} training images" if "train" in sizes else "the training images"
+    batch = f" in batches of {budget['batch_size']}" if budget.get("batch_size") else ""
+    tested = f", tested on {sizes['test']:,} others" if "test" in sizes else ""
+    return f"{length} of {images} of {raw.get('data')} ({shape}){batch}{tested}"
+
+
+def _device_line(environment: Mapping[str, Any]) -> str:
+    versions = environment.get("versions") or {}
+    named = ", ".join(f"{name} {versions[name]}" for name in ("jax", "flax") if versions.get(name))
+    commit = environment.get("commit") or ""
+    parts = [
+        _machine(environment),
+        named,
+        f"commit {commit[:10]}{'+' if commit.endswith('+') else ''}" if commit else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    devices = list(environment.get("devices") or [])
+    kinds = [f"{devices.count(kind)} × {kind}" if devices.count(kind) > 1 else kind for kind in dict.fromkeys(devices)]
+    cores = environment.get("cpu_count")
+    return ", ".join([*kinds, *([f"{cores} cores"] if cores else [])])
+
+
+def _command(raw: Mapping[str, Any]) -> str:
+    """The command that made it: as it was typed, or as it would be."""
+    argv = (raw.get("environment") or {}).get("argv") or []
+    if len(argv) > 1 and argv[1] == "history":
+        return shlex.join(["cnn-jax", *argv[1:]])
+    return shlex.join(["cnn-jax", "history", f"--preset={raw.get('preset')}", f"--config.data={raw.get('data')}"])
+
+
+def _years(results: Results) -> str:
+    years = [network.year for network in results.networks]
+    return f"{min(years)}–{max(years)}" if years else ""
