@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data.dataset import Source, Split
-from cnn_jax.errors import DataError
 
 _FORMAT = 1
 _ABANDONED_SECONDS = 24 * 3600.0
@@ -48,7 +47,8 @@ def cached(identity: dict[str, Any], build: Callable[[], Source]) -> Source:
     try:
         if entry.exists():
             return _read(entry)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError) as error:
+    except Exception as error:
+        # A damaged file makes np.load and json raise anything; whatever it was, the data can be made again.
         _log.warning("cached data set %s is damaged (%s); it is built again", entry, error)
     source = build()
     try:
@@ -62,7 +62,7 @@ def _read(entry: Path) -> Source:
     """The entry's content.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError, AttributeError, DataError: any damage.
+        Exception: any damage.
     """
     meta = json.loads((entry / "meta.json").read_text("utf-8"))
     splits = {}
