@@ -10,10 +10,12 @@ test, validation is the test split (as everybody does with ImageNet); without bo
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,9 @@ def _prepared(name: str) -> Any:
             f"into {shown(_manual(where))}: {missing}",
         )
     try:
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual(where)))
+        # TFDS prints to standard output, which belongs to the command's result.
+        with contextlib.redirect_stdout(sys.stderr):
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual(where)))
     except Exception as error:
         raise DataError(15, f"tfds:{name} cannot be prepared under {shown(where)}: {_line(error)}") from error
     return builder
@@ -96,7 +100,7 @@ def _missing_files(builder: Any, where: Path) -> str:
     """Names and hashes of the files the builder would download and that are not in the manual folder."""
     missing = [
         f"{info.filename} from {url} (sha256 {info.checksum})"
-        for url, info in builder.url_infos.items()
+        for url, info in (builder.url_infos or {}).items()
         if not (_manual(where) / (info.filename or "")).is_file()
     ]
     return ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
