@@ -6,25 +6,32 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cnn_jax.analysis.check import Problem as Problem
-    from cnn_jax.analysis.check import check as check
-    from cnn_jax.analysis.diff import Diff as Diff
-    from cnn_jax.analysis.diff import diff as diff
-    from cnn_jax.analysis.errata import Errata as Errata
-    from cnn_jax.analysis.errata import errata as errata
-    from cnn_jax.analysis.show import show as show
-    from cnn_jax.analysis.show import totals as totals
+    from cnn_jax.analysis.comparison import Diff as Diff
+    from cnn_jax.analysis.comparison import diff as diff
+    from cnn_jax.analysis.corrections import Errata as Errata
+    from cnn_jax.analysis.corrections import errata as errata
+    from cnn_jax.analysis.legality import Cell as Cell
+    from cnn_jax.analysis.legality import Problem as Problem
+    from cnn_jax.analysis.legality import check as check
+    from cnn_jax.analysis.summary import show as show
+    from cnn_jax.analysis.summary import show_named as show_named
+    from cnn_jax.analysis.summary import totals as totals
+    from cnn_jax.analysis.table import Row as Row
     from cnn_jax.analysis.table import Table as Table
 
+# No submodule bears the name of one of these functions: importing it would put the module in the function's place.
 _HOME = {
-    "Problem": "check",
-    "check": "check",
-    "Diff": "diff",
-    "diff": "diff",
-    "Errata": "errata",
-    "errata": "errata",
-    "show": "show",
-    "totals": "show",
+    "Diff": "comparison",
+    "diff": "comparison",
+    "Errata": "corrections",
+    "errata": "corrections",
+    "Cell": "legality",
+    "Problem": "legality",
+    "check": "legality",
+    "show": "summary",
+    "show_named": "summary",
+    "totals": "summary",
+    "Row": "table",
     "Table": "table",
 }
 
@@ -32,6 +39,4 @@ _HOME = {
 def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # also where a submodule of the same name has just been bound here
-    return value
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -92,16 +92,29 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, dtype=jnp.float32, **
     shape = _checked_shape(input_shape)
     image = jax.ShapeDtypeStruct((1, *shape), dtype)
     settings: dict[str, Any] = _evaluation_mode(model) | kwargs
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    with plain_ops():
-        with nn.intercept_methods(_refuse_empty):
-            variables = jax.eval_shape(lambda key, x: _init(model, key, x, settings), key, image)
-        calls: list[Call] = []
-        with nn.intercept_methods(_marker(calls)):
-            jaxpr = jax.make_jaxpr(lambda v, x: model.apply(v, x, **settings))(variables, image)
-    paths = jax.tree_util.tree_leaves_with_path(variables)
-    leaves = [_leaf(path, value) for path, value in paths]
+    variables = shapes(model, shape, dtype=dtype, **kwargs)
+    calls: list[Call] = []
+    with plain_ops(), nn.intercept_methods(_marker(calls)):
+        jaxpr = jax.make_jaxpr(lambda v, x: model.apply(v, x, **settings))(variables, image)
+    leaves = [_leaf(path, value) for path, value in jax.tree_util.tree_leaves_with_path(variables)]
     return Trace(jaxpr, leaves, shape, calls)
+
+
+def shapes(model: nn.Module, input_shape: Sequence[int], *, dtype=jnp.float32, **kwargs) -> Any:
+    """Shapes of a model's variables; arguments and errors as in `trace`.
+
+    Returns:
+        The tree of variables, each leaf a `jax.ShapeDtypeStruct`.
+    """
+    image = jax.ShapeDtypeStruct((1, *_checked_shape(input_shape)), dtype)
+    settings: dict[str, Any] = _evaluation_mode(model) | kwargs
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def init(key, x):
+        return model.init({"params": key, "dropout": key}, x, **settings)
+
+    with plain_ops(), nn.intercept_methods(_refuse_empty):
+        return jax.eval_shape(init, key, image)
 
 
 def call_of(name_stack) -> int | None:
@@ -117,10 +130,6 @@ def result_of(name: str) -> int | None:
     """Number of the call that a marked value was returned by, or None if it is no such mark."""
     found = _RESULT.match(name)
     return int(found.group(1)) if found else None
-
-
-def _init(model: nn.Module, key, x, kwargs):
-    return model.init({"params": key, "dropout": key}, x, **kwargs)
 
 
 def _leaf(path, value) -> Leaf:

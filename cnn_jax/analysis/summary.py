@@ -9,8 +9,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from cnn_jax.analysis.costs import rows_of, totals_of
+from cnn_jax import models
 from cnn_jax.analysis.table import Table
 from cnn_jax.analysis.trace import trace
+from cnn_jax.models.keywords import split_name
 
 
 def show(model: nn.Module, input_shape: Sequence[int], *, name: str = "", dtype=jnp.float32, **kwargs: Any) -> Table:
@@ -29,6 +31,36 @@ def show(model: nn.Module, input_shape: Sequence[int], *, name: str = "", dtype=
     traced = trace(model, input_shape, dtype=dtype, **kwargs)
     rows = rows_of(traced)
     return Table(name or type(model).__name__, traced.input_shape, rows, totals_of(traced, rows))
+
+
+def show_named(name: str, input_shape: Sequence[int] | None = None, **kwargs: Any) -> Table:
+    """The layer table of a model of the catalogue.
+
+    Args:
+        name: as in `models.create`, such as "vgg:A,width=0.25".
+        input_shape: (H, W, C); by default what its paper uses.
+        kwargs: as in `show`.
+
+    Raises:
+        ConfigError: unknown name or keyword.
+        GeometryError: as in `show`.
+    """
+    return show(models.create(name), input_shape or default_input(name), name=name, **kwargs)
+
+
+def default_input(name: str) -> tuple[int, ...]:
+    """The input size (H, W, C) of a model of the catalogue; a variant made on demand has its family's.
+
+    Raises:
+        ConfigError: unknown family.
+    """
+    family, variant, _ = split_name(name)
+    entries = [entry for entry in models.catalogue() if entry.family == family]
+    if not entries:
+        models.keywords(name)  # raises, with the legal names
+    default = models.FAMILIES[family].default
+    chosen = [e for wanted in (variant or default, default) for e in entries if e.variant == wanted]
+    return (chosen or entries)[0].input
 
 
 def totals(model: nn.Module, input_shape: Sequence[int], **kwargs: Any) -> dict[str, Any]:
