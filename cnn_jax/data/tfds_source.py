@@ -171,7 +171,7 @@ def _keys(name: str, features: Any) -> tuple[str, str]:
         fitting = [key for key, feature in features.items() if type(feature) is wanted]
         fitting = [kind] if kind in fitting else fitting
         if len(fitting) != 1:
-            have = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
+            have = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in sorted(features.items()))
             raise DataError(16, f"tfds:{name} has {len(fitting)} {wanted.__name__} features, one is needed: {have}")
         keys += fitting
     return keys[0], keys[1]

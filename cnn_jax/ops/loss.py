@@ -24,11 +24,11 @@ def softmax_cross_entropy(
         labels: class of each example, in 0 .. classes-1.
         label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2016, section 7).
     """
-    logits = logits.astype(jnp.float32)
-    log_partition = jax.nn.logsumexp(logits, axis=-1)
-    loss = log_partition - (1 - label_smoothing) * _of_label(logits, labels)
+    # log_softmax takes the largest logit off first; logsumexp(z) - z_label would cancel for large logits.
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    loss = -(1 - label_smoothing) * _of_label(log_probabilities, labels)
     if label_smoothing:
-        loss -= label_smoothing * jnp.mean(logits, axis=-1)
+        loss -= label_smoothing * jnp.mean(log_probabilities, axis=-1)
     return _nan_outside(loss, labels, logits.shape[-1])
 
 
