@@ -1,4 +1,4 @@
-"""Renders a report into a PNG with a headless Chromium: `python scripts/screenshot.py [REPORT [PNG]] [--width=1200]`."""
+"""Renders a report into a PNG with a headless Chromium: `scripts/screenshot.py [REPORT [PNG]] [--width=1200]`."""
 
 from __future__ import annotations
 

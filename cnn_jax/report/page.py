@@ -62,8 +62,8 @@ def _context(results: Results, workdir: Path) -> dict[str, Any]:
     return {
         "answer": words.answer(results),
         "tiles": _tiles(results),
-        "budget_line": _budget_line(results),
-        "device_line": _device_line(raw.get("environment") or {}),
+        "budget_line": budget_line(results),
+        "device_line": device_line(results),
         "networks": tables.network_rows(results),
         "runs": tables.run_rows(results),
         "comparisons": tables.comparison_rows(results),
@@ -108,7 +108,8 @@ def _tiles(results: Results) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def _budget_line(results: Results) -> str:
+def budget_line(results: Results) -> str:
+    """What every network had: how much training, on what."""
     raw, budget = results.raw, results.raw.get("budget") or {}
     length = next(
         (
@@ -126,7 +127,9 @@ def _budget_line(results: Results) -> str:
     return f"{length} of {images} of {raw.get('data')} ({shape}){batch}{tested}"
 
 
-def _device_line(environment: Mapping[str, Any]) -> str:
+def device_line(results: Results) -> str:
+    """What it ran on: machine, versions, commit."""
+    environment = results.raw.get("environment") or {}
     versions = environment.get("versions") or {}
     named = ", ".join(f"{name} {versions[name]}" for name in ("jax", "flax") if versions.get(name))
     commit = environment.get("commit") or ""

@@ -10,7 +10,7 @@ from typing import Any
 from cnn_jax.report.figures import marker_icon
 from cnn_jax.report.links import anchor, run_link
 from cnn_jax.report.results import Network, Results, Run, compare
-from cnn_jax.report.words import digits_for, duration, percent, plus_minus, points, verdict
+from cnn_jax.report.words import column, digits_for, duration, percent, points, verdict
 
 RUN_FILES = {"metrics": "metrics.jsonl", "config": "config.json", "environment": "environment.json", "DONE": "DONE"}
 
@@ -74,7 +74,6 @@ def comparison_rows(results: Results) -> list[dict[str, Any]]:
             {
                 "label": network.label,
                 "number": number,
-                "before": before.label if before else "",
                 "step": _compared(network, before, digits),
                 "best": _compared(network, best if best is not network else None, digits),
                 "is_best": network is best,
@@ -127,17 +126,14 @@ def _seed(network: Network, run: Run) -> dict[str, Any]:
 
 
 def _column(results: Results, value: Callable[[Run], float | None]) -> list[str]:
-    """A column of means, all with as many decimals as the smallest is worth."""
-    means = [network.mean(value) for network in results.networks]
-    digits = digits_for(min((interval.mean for interval in means if interval), default=1.0))
-    return [plus_minus(interval, digits) for interval in means]
+    return column([network.mean(value) for network in results.networks])
 
 
 def _compared(network: Network, other: Network | None, digits: int) -> dict[str, Any] | None:
     difference = compare(network, other) if other else None
-    if difference is None:
+    if difference is None or other is None:
         return None
-    return {"points": points(difference, digits), "verdict": verdict(difference), "separated": difference.separated}
+    return {"points": points(difference, digits), "verdict": verdict(difference), "than": other.label}
 
 
 def _mean_time(network: Network) -> str:

@@ -29,6 +29,12 @@ def plus_minus(interval: Interval | None, digits: int | None = None) -> str:
     return percent(interval.mean, digits) + ("" if interval.half is None else f" ± {percent(interval.half, digits)}")
 
 
+def column(intervals: Sequence[Interval | None]) -> list[str]:
+    """A column of means, all with as many decimals as the smallest is worth."""
+    digits = digits_for(min((interval.mean for interval in intervals if interval), default=1.0))
+    return [plus_minus(interval, digits) for interval in intervals]
+
+
 def digits_for(share: float) -> int:
     """Decimals that a share in per cent is worth: one, or two where errors are a few per cent."""
     return 1 if share >= 0.05 else 2
@@ -95,15 +101,18 @@ def answer(results: Results) -> list[str]:
     sentences = [
         f"{best.label} ({best.year}) has the lowest test error, {percent(mean.mean, digits_for(mean.mean))} %{spread}."
     ]
-    sentences += _against_the_rest(results, best)
-    sentences += _step_by_step(results)
+    if all(len(network.done) == 1 for network in results.measured):
+        sentences.append("With one seed each, no two networks are separated.")
+    else:
+        sentences += _against_the_rest(results, best) + _step_by_step(results)
     for status in ("failed", "missing"):
         number = sum(run.status == status for run in results.runs)
         labels = [n.label for n in results.networks if any(run.status == status for run in n.runs)]
         if number:
-            verb = f"{'is' if number == 1 else 'are'} missing" if status == "missing" else "failed"
+            verb = "failed" if status == "failed" else "is missing" if number == 1 else "are missing"
+            them = "it" if number == 1 else "them"
             sentences.append(
-                f"{number} of {len(results.runs)} runs {verb} ({listed(labels)}) and left out of the means."
+                f"{number} of {len(results.runs)} runs {verb} ({listed(labels)}); the means leave {them} out."
             )
     return sentences
 

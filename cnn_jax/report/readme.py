@@ -1,0 +1,97 @@
+"""The README's tables, made from committed results: `python -m cnn_jax.report.readme [--check]`.
+
+A section between `<!-- generated: NAME -->` and `<!-- end -->` is replaced by the table of
+`experiments/results/NAME.json`, or by its answer in words where the mark says `NAME:answer`. Nothing in such a section
+is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from cnn_jax.errors import CnnJaxError, ConfigError
+from cnn_jax.report.page import budget_line, device_line
+from cnn_jax.report.results import Results, read_results
+from cnn_jax.report.words import answer, column, count, duration
+
+_SECTION = re.compile(r"<!-- generated: (?P<name>\S+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+_OPENING = re.compile(r"<!-- generated:")
+
+
+def regenerate(text: str, results: Path) -> str:
+    """The README's text with every generated section made anew.
+
+    Args:
+        text: the README.
+        results: the folder of result files.
+
+    Raises:
+        ConfigError: a section is malformed or asks for what there is not.
+        CheckpointError: a result file is missing or damaged.
+    """
+    if len(_OPENING.findall(text)) != len(_SECTION.findall(text)):
+        raise ConfigError(40, "a generated section is malformed: write `<!-- generated: NAME -->`, then `<!-- end -->`")
+    return _SECTION.sub(lambda match: _section(match["name"], results), text)
+
+
+def table(results: Results) -> str:
+    """A sweep as a Markdown table with a line on how it was made."""
+    errors = column([network.test_error for network in results.networks])
+    train = column([network.mean(lambda run: run.error_on("train")) for network in results.networks])
+    lines = [
+        "| network | year | parameters | MACs | test error, % | training error, % | seeds | time a run |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for network, error, training in zip(results.networks, errors, train, strict=True):
+        seconds = network.mean(lambda run: run.seconds)
+        label = f"**{_plain(network.label)}**" if network is results.best else _plain(network.label)
+        cells = [
+            label, str(network.year), f"{network.params:,}", count(network.macs), error, training,
+            str(len(network.done)), duration(seconds and seconds.mean),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    made = _plain(f"{budget_line(results)}; {device_line(results)}")
+    return "\n".join([*lines, "", f"Mean ± half the 95% t interval over seeds; {made}.", ""])
+
+
+def _section(name: str, results: Path) -> str:
+    file, _, what = name.partition(":")
+    if what not in ("", "answer") or Path(file).name != file:
+        raise ConfigError(41, f"generated section {name!r} is not known: use NAME or NAME:answer")
+    found = read_results(results / f"{file}.json")
+    body = " ".join(map(_plain, answer(found))) + "\n" if what else table(found)
+    return f"<!-- generated: {name} -->\n{body}<!-- end -->"
+
+
+def _plain(words: str) -> str:
+    """Text that Markdown takes for nothing but text."""
+    return re.sub(r"([\\|<>*_`\[\]])", r"\\\1", words)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; exit status 1 when `--check` finds a section out of date."""
+    parser = argparse.ArgumentParser(prog="python -m cnn_jax.report.readme", description="Makes the README's tables.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a table is out of date")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument("--results", type=Path, default=Path("experiments/results"))
+    options = parser.parse_args(argv)
+    try:
+        before = options.readme.read_text(encoding="utf-8")
+        after = regenerate(before, options.results)
+    except CnnJaxError as error:
+        print(f"readme: {error}", file=sys.stderr)
+        return error.exit_status
+    if after == before:
+        return 0
+    if options.check:
+        print(f"readme: {options.readme} is out of date: run `python -m cnn_jax.report.readme`", file=sys.stderr)
+        return 1
+    options.readme.write_text(after, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
