@@ -44,7 +44,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
         ShapesConfig(name="32-pairs", description="`32` with a second frame and optical flow.", pairs=True),
         ShapesConfig(name="64-pairs", description="`64` with a second frame and optical flow.", size=64, pairs=True),
     ]
-    # Set by `prepare`: told how many examples have been rendered.
+    # Set by `prepare`: told how many more examples are done.
     progress: Progress | None = None
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -98,17 +98,16 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
         queue: collections.deque[Future[list[dict[str, Any]]]] = collections.deque()
         with ThreadPoolExecutor(workers) as pool:
             starts = iter(range(0, count, _CHUNK))
-            index = 0
             while True:
                 while len(queue) < 2 * workers and (start := next(starts, None)) is not None:
                     queue.append(pool.submit(_encoded, split, range(start, min(start + _CHUNK, count)), config))
                 if not queue:
                     return
-                for example in queue.popleft().result():
-                    yield index, example
-                    index += 1
+                examples = queue.popleft().result()
+                for example in examples:
+                    yield example["index"], example
                 if self.progress is not None:
-                    self.progress(index)
+                    self.progress(len(examples))
 
 
 def _encoded(split: str, indices: range, config: ShapesConfig) -> list[dict[str, Any]]:

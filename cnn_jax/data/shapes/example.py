@@ -78,7 +78,7 @@ def _render(indices: np.ndarray, split: str, size: int, seed: int, pairs: bool) 
 
 def _at(values: np.ndarray, layer: np.ndarray) -> np.ndarray:
     """The value of the layer seen at each pixel: [n, LAYERS] and [n, H, W] to [n, H, W]."""
-    return np.take_along_axis(values, layer.reshape(len(layer), -1).astype(np.intp), axis=1).reshape(layer.shape)
+    return values[np.arange(len(layer))[:, None, None], layer]
 
 
 def _objects(scene: Scene, layer: np.ndarray, size: int) -> dict[str, np.ndarray]:

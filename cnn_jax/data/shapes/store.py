@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.shapes.outline import CLASSES
 from cnn_jax.errors import DataError
 
 CONFIGS = ("32", "64", "tiny", "32-pairs", "64-pairs")
@@ -93,8 +92,8 @@ def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
     for start in range(0, len(source), 1024):
         indices = range(start, min(start + 1024, len(source)))
         for index, record in zip(indices, source.__getitems__(list(indices)), strict=True):
-            example = wanted.deserialize_example_np(record, decoders={"image": tfds.decode.SkipDecoding()})
-            images[index] = Image.open(io.BytesIO(example["image"]))
+            example: Any = wanted.deserialize_example_np(record, decoders={"image": tfds.decode.SkipDecoding()})
+            images[index] = np.asarray(Image.open(io.BytesIO(example["image"])))
             labels[index] = example["label"]
     return {"image": images, "label": labels}
 
@@ -105,23 +104,18 @@ def _progress(builder: Any, verbose: bool) -> Iterator[None]:
     import tensorflow_datasets as tfds
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from tensorflow_datasets.core.utils import tqdm_utils
 
     config = builder.builder_config
-    total, done = config.train + config.test, 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    console = Console(stderr=True)
     shown = verbose or sys.stderr.isatty()
-    bars_were_on = tfds.core.utils.tqdm_utils._active
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown) as bars:
-        task = bars.add_task(f"shapes {config.name} ({len(CLASSES)} classes)", total=total, rate="")
+    bars_were_on = tqdm_utils._active
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not shown) as bars:
+        task = bars.add_task(f"shapes {config.name}", total=config.train + config.test, rate="")
 
         def advance(count: int) -> None:
-            nonlocal done
-            # Counts run within a split; the second split starts anew.
-            finished = count if count > done else config.train + count
-            done = finished
-            speed = bars.tasks[task].finished_speed or bars.tasks[task].speed
-            bars.update(task, completed=finished, rate=f"{speed:.0f} images/s" if speed else "")
+            speed = bars.tasks[0].finished_speed or bars.tasks[0].speed
+            bars.update(task, advance=count, rate=f"{speed:.0f} images/s" if speed else "")
 
         builder.progress = advance
         tfds.display_progress_bar(False)
