@@ -76,8 +76,10 @@ def year_figure_narrow(results: Results) -> Markup:
         drawing.text((x(value) - 5, top - 18 + 18 * j), words, "note", "end")
     for k, network in enumerate(results.networks):
         at = top + (k + 0.5) * row
-        drawing.text((left - 14, at), network.label, f"name s{k}", "end")
-        drawing.text((left - 14, at + 16), str(network.year), "tick", "end")
+        lines = network.label.split(maxsplit=1)
+        for j, words in enumerate(lines):
+            drawing.text((left - 14, at + 15 * j - 8 * (len(lines) - 1)), words, f"name s{k}", "end")
+        drawing.text((left - 14, at + 15 * len(lines) - 8 * (len(lines) - 1)), str(network.year), "tick", "end")
         interval, digits = network.test_error, _digits(results)
         if interval is None:
             drawing.text((left + 8, at + 5), network.runs[0].status if network.runs else "missing", "note", "start")

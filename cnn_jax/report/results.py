@@ -74,7 +74,6 @@ class Network:
     paper: str
     params: int
     macs: int
-    deviations: str
     runs: tuple[Run, ...]
 
     @property
@@ -157,11 +156,24 @@ def read_results(file: Path) -> Results:
         ) from error
     except ValueError as error:
         raise CheckpointError(21, f"{file} is damaged ({error}): run the sweep again to rewrite it") from error
+    return parse_results(raw, str(file))
+
+
+def parse_results(raw: Mapping[str, Any], name: str = "the document") -> Results:
+    """The results that a document holds.
+
+    Args:
+        raw: what `results.json` holds.
+        name: what to call it in an error.
+
+    Raises:
+        CheckpointError: it lacks something; names what.
+    """
     try:
         return _results(raw)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else error
-        raise CheckpointError(22, f"{file} is not a sweep's results ({what}): run the sweep again") from error
+        raise CheckpointError(22, f"{name} is not a sweep's results ({what}): run the sweep again") from error
 
 
 def _results(raw: Mapping[str, Any]) -> Results:
@@ -176,16 +188,14 @@ def _results(raw: Mapping[str, Any]) -> Results:
 
 
 def _network(entry: Mapping[str, Any], runs: list[Run]) -> Network:
-    deviations = entry.get("deviations") or ""
     return Network(
         family=entry["family"],
         label=entry["label"],
         model=entry["model"],
         year=int(entry["year"]),
-        paper=entry["paper"],
+        paper=entry["paper"] if isinstance(entry["paper"], str) else ", ".join(map(str, entry["paper"])),
         params=int(entry["params"]),
         macs=int(entry["macs"]),
-        deviations=deviations if isinstance(deviations, str) else "; ".join(deviations),
         runs=tuple(run for run in runs if run.family == entry["family"]),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.report.deviations import deviations
 from cnn_jax.report.figures import marker_icon
 from cnn_jax.report.links import anchor, run_link
 from cnn_jax.report.results import Network, Results, Run, compare
@@ -109,7 +110,7 @@ def config_rows(results: Results, workdir: Path) -> list[dict[str, Any]]:
                 "model": network.model,
                 "paper": network.paper,
                 "settings": [f"{key} = {_plain(value)}" for key, value in settings.items()],
-                "deviations": network.deviations,
+                "deviations": deviations(network.model),
             }
         )
     return rows

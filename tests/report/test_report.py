@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,7 +15,8 @@ import pytest
 from synthetic_history import NETWORKS, synthetic
 
 from cnn_jax.errors import CheckpointError
-from cnn_jax.report import write_history_report
+from cnn_jax.report import history_table, write_history_report
+from cnn_jax.report.deviations import deviations
 
 Document = dict[str, Any]
 Write = Callable[[Document], Path]
@@ -106,7 +108,8 @@ def test_numbers_are_those_of_the_results(document: Document, write: Write):
         errors = [1 - c["test"]["accuracy"] for c in document["cells"] if c["family"] == family]
         mean = sum(errors) / 3
         half = scipy.stats.sem(errors) * scipy.stats.t.ppf(0.975, 2)
-        row = f"{params:,} {macs:,} {100 * mean:.1f} ± {100 * half:.1f}"
+        seeds = " ".join(f"{100 * error:.2f}" for error in errors)
+        row = f"{100 * mean:.1f} ± {100 * half:.1f} {seeds} {params:,} {macs:,}"
         assert row in page.text, (label, row)
 
 
@@ -210,6 +213,31 @@ def test_what_differs_is_read_from_the_configs(document: Document, write: Write)
     assert page.text.count("optimizer.learning_rate = 0.05") == 8
     assert page.text.count("optimizer.learning_rate = 0.1") == 1
     assert "optimizer.momentum =" not in page.text
+
+
+def test_deviations_are_those_the_networks_files_state(document: Document, write: Write):
+    _, page = read(write(document))
+    for family in ("alexnet", "zfnet", "vgg", "googlenet", "resnet", "xception"):
+        source = (files("cnn_jax.models") / f"{family}.py").read_text(encoding="utf-8")
+        stated = re.search(r"^Deviations of `small`[^:]*: (.*?)\n(\n|\"\"\")", source, re.DOTALL | re.MULTILINE)
+        assert stated, family
+        assert " ".join(stated[1].replace("`", "").split()) in page.text, family
+
+
+@pytest.mark.parametrize("model", ["vgg:A", "vgg", "../errors:small", "no_such_family:small", ":small", ""])
+def test_other_models_have_no_deviations(model: str):
+    assert deviations(model) == ""
+
+
+def test_the_terminals_table_has_the_same_numbers(document: Document):
+    fail(document, "xception", 2)
+    lines = history_table(document).splitlines()
+    assert " ".join(lines[0].split()) == "network year parameters MACs test error, % each seed, % time a run"
+    assert " ".join(lines[8].split()) == "ResNet 2015 272,474 40.8 M 15.5 ± 1.6 14.80 15.54 16.07 26.0 s"
+    assert "failed" in lines[9]
+    assert any(line.startswith("ResNet (2015) has the lowest test error, 15.5 %") for line in lines)
+    with pytest.raises(CheckpointError, match="E-CKPT-22: the document is not"):
+        history_table({})
 
 
 def test_the_same_results_give_the_same_page(document: Document, write: Write):
