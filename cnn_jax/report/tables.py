@@ -13,7 +13,7 @@ from cnn_jax.report.links import anchor, run_link
 from cnn_jax.report.results import Network, Results, Run, compare
 from cnn_jax.report.words import column, digits_for, duration, percent, points, verdict
 
-RUN_FILES = {"metrics": "metrics.jsonl", "config": "config.json", "environment": "environment.json", "DONE": "DONE"}
+RUN_FILES = {"metrics": "metrics.jsonl", "config": "config.json", "machine": "environment.json", "DONE": "DONE"}
 
 
 def network_rows(results: Results) -> list[dict[str, Any]]:
@@ -108,6 +108,7 @@ def config_rows(results: Results, workdir: Path) -> list[dict[str, Any]]:
                 "label": network.label,
                 "number": number,
                 "model": network.model,
+                "year": network.year,
                 "paper": network.paper,
                 "settings": [f"{key} = {_plain(value)}" for key, value in settings.items()],
                 "deviations": deviations(network.model),
@@ -117,8 +118,10 @@ def config_rows(results: Results, workdir: Path) -> list[dict[str, Any]]:
 
 
 def budget_rows(results: Results) -> list[tuple[str, str]]:
-    """The budget every network had, key by key."""
-    return [(key, _plain(value)) for key, value in _flat(results.raw.get("budget") or {}).items() if value is not None]
+    """The budget every network had, key by key, without what the networks list as their own."""
+    own = {"optimizer.learning_rate"} if any("learning_rate" in entry for entry in results.raw["networks"]) else set()
+    flat = _flat(results.raw.get("budget") or {})
+    return [(key, _plain(value)) for key, value in flat.items() if value is not None and key not in own]
 
 
 def _seed(network: Network, run: Run) -> dict[str, Any]:

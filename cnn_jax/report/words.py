@@ -143,9 +143,9 @@ def _step_by_step(results: Results) -> list[str]:
     steps = sum(map(len, kinds.values()))
     if not steps:
         return []
-    sentence = f"From one network to the next in history the error falls in {len(kinds['better'])} of {steps} steps"
+    parts = [f"falls in {len(kinds['better'])} of {steps} steps"]
     if kinds["worse"]:
-        sentence += f", rises at {listed(kinds['worse'])}"
+        parts.append(f"rises at {listed(kinds['worse'])}")
     if kinds["unclear"]:
-        sentence += f", and is not separated at {listed(kinds['unclear'])}"
-    return [sentence + "."]
+        parts.append(f"is not separated at {listed(kinds['unclear'])}")
+    return [f"From one network to the next in history the error {listed(parts)}."]

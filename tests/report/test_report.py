@@ -133,7 +133,7 @@ def test_the_answer_says_what_the_paired_intervals_say(document: Document, write
             rises.append(after)
     assert (rises, unclear) == (["Xception"], ["GoogLeNet"]), "the synthetic results should show all three cases"
     assert "ResNet (2015) has the lowest test error, 15.5 % (95% interval" in page.text
-    assert f"the error falls in {falls} of 8 steps, rises at Xception, and is not separated at GoogLeNet." in page.text
+    assert f"the error falls in {falls} of 8 steps, rises at Xception and is not separated at GoogLeNet." in page.text
 
 
 def test_what_is_not_separated_is_not_called_better(document: Document, write: Write):
