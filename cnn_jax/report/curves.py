@@ -33,7 +33,7 @@ def curve_panels(results: Results) -> list[tuple[Network, Markup]]:
 
 def _panel(network: Network, number: int, curves: dict[str, list[Curve]], x: Scale, y: Scale, narrow: bool) -> Markup:
     label = f"Error of {network.label} against epochs, on the validation and the training images"
-    drawing = Drawing(172, 146, label, "narrow") if narrow else Drawing(320, 232, label, "wide")
+    drawing = Drawing(172, 146, label, "panel narrow") if narrow else Drawing(320, 232, label, "panel wide")
     x, y = (x.over(26, 166), y.over(120, 8)) if narrow else (x.over(42, 312), y.over(184, 10))
     for tick in y.ticks(3 if narrow else 4):
         drawing.line([(x.start, y(tick)), (x.end, y(tick))], "grid")

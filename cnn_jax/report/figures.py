@@ -65,7 +65,7 @@ def year_figure_narrow(results: Results) -> Markup:
     """The same for phones: networks from top to bottom in historical order."""
     row, left, right, top = 50, 112, 348, 40
     bottom = top + row * len(results.networks)
-    drawing = Drawing(360, bottom + 50, "Test error of each network against its year", "narrow")
+    drawing = Drawing(360, bottom + 50, "Test error of each network against its year", "chart narrow")
     x = error_scale(results, _test_errors(results)).over(left, right)
     for tick in x.ticks(4):
         drawing.line([(x(tick), top), (x(tick), bottom)], "grid")
