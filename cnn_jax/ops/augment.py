@@ -7,7 +7,6 @@ taken to be scaled to 0..1 and are not clipped, since they may have been normali
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +28,7 @@ def random_flip(key: PRNGKey, image: Image, *, probability: float = 0.5) -> Imag
     return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
 
 
-def pad_crop(key: PRNGKey, image: Image, *, pad: int = 4, mode: Literal["zeros", "reflect"] = "zeros") -> Image:
+def pad_crop(key: PRNGKey, image: Image, *, pad: int = 4, mode: str = "zeros") -> Image:
     """Pads every side by `pad` pixels and cuts the image's size out at a random place (He et al. 2015, section 4.2).
 
     Args:

@@ -18,7 +18,7 @@ def resize(
     x: Float[Array, "batch height width channels"],
     size: tuple[int, int],
     *,
-    method: Literal["nearest", "bilinear"] = "bilinear",
+    method: str = "bilinear",
     antialias: bool = False,
 ) -> Float[Array, "batch new_height new_width channels"]:
     """Interpolates to another size, pixels seen as squares (half-pixel centres, Torch's align_corners=False).
@@ -44,7 +44,7 @@ def upsample(
     x: Num[Array, "batch height width channels"],
     scale: int = 2,
     *,
-    method: Literal["nearest", "bilinear", "bed_of_nails"] = "nearest",
+    method: str = "nearest",
 ) -> Num[Array, "batch new_height new_width channels"]:
     """Enlarges feature maps by a whole number.
 

@@ -130,7 +130,7 @@ def test_abandoned_builds_are_removed_after_a_day_only(entry):
     old, young = entry.with_name("x.1.tmp"), entry.with_name("x.2.tmp")
     for path, age in ((old, 2 * 24 * 3600), (young, 60)):
         path.mkdir()
-        os.utime(path, (time.time() - age,) * 2)
+        os.utime(path, (time.time() - age, time.time() - age))
     cached({"k": 2}, _source)
     assert not old.exists()
     assert young.exists()

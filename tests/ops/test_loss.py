@@ -27,7 +27,7 @@ def test_softmax_cross_entropy(smoothing):
 
 
 def test_softmax_cross_entropy_of_huge_and_half_precision_logits():
-    logits = np.array([[1e4, -1e4], [3e38, 3e38]], np.float32)
+    logits = jnp.array([[1e4, -1e4], [3e38, 3e38]])
     np.testing.assert_allclose(ops.softmax_cross_entropy(logits, jnp.array([1, 0])), [2e4, np.log(2)], rtol=1e-6)
     half = ops.softmax_cross_entropy(jnp.zeros((1, 1000), jnp.bfloat16), jnp.array([3]))
     assert half.dtype == jnp.float32
@@ -35,8 +35,8 @@ def test_softmax_cross_entropy_of_huge_and_half_precision_logits():
 
 
 def test_softmax_cross_entropy_of_any_leading_shape():
-    grid = ops.softmax_cross_entropy(LOGITS[:6].reshape(2, 3, 5), jnp.asarray(LABELS[:6].reshape(2, 3)))
-    flat = ops.softmax_cross_entropy(LOGITS[:6], jnp.asarray(LABELS[:6]))
+    grid = ops.softmax_cross_entropy(jnp.asarray(LOGITS[:6]).reshape(2, 3, 5), jnp.asarray(LABELS[:6].reshape(2, 3)))
+    flat = ops.softmax_cross_entropy(jnp.asarray(LOGITS[:6]), jnp.asarray(LABELS[:6]))
     np.testing.assert_allclose(grid.reshape(-1), flat)
     assert ops.softmax_cross_entropy(jnp.asarray(LOGITS[0]), jnp.int32(2)).shape == ()
 
