@@ -23,11 +23,17 @@ from cnn_jax.ops.augment import random_rotation as random_rotation
 from cnn_jax.ops.augment import random_saturation as random_saturation
 from cnn_jax.ops.conv import conv as conv
 from cnn_jax.ops.conv import convolve as convolve
+from cnn_jax.ops.conv_matrix import conv_matrix as conv_matrix
+from cnn_jax.ops.conv_transpose import conv_transpose as conv_transpose
 from cnn_jax.ops.dropout import dropout as dropout
 from cnn_jax.ops.geometry import canonical_padding as canonical_padding
 from cnn_jax.ops.geometry import ceil_padding as ceil_padding
 from cnn_jax.ops.geometry import output_size as output_size
 from cnn_jax.ops.geometry import remainder as remainder
+from cnn_jax.ops.kernels import FIXED_KERNELS as FIXED_KERNELS
+from cnn_jax.ops.kernels import box_kernel as box_kernel
+from cnn_jax.ops.kernels import fixed_kernel as fixed_kernel
+from cnn_jax.ops.kernels import gaussian_kernel as gaussian_kernel
 from cnn_jax.ops.loss import check_labels as check_labels
 from cnn_jax.ops.loss import euclidean_rbf as euclidean_rbf
 from cnn_jax.ops.loss import l2 as l2
@@ -50,7 +56,9 @@ from cnn_jax.ops.pool import avg_pool as avg_pool
 from cnn_jax.ops.pool import global_avg_pool as global_avg_pool
 from cnn_jax.ops.pool import global_max_pool as global_max_pool
 from cnn_jax.ops.pool import max_pool as max_pool
+from cnn_jax.ops.pool import max_pool_switches as max_pool_switches
 from cnn_jax.ops.pool import min_pool as min_pool
+from cnn_jax.ops.pool import unpool as unpool
 from cnn_jax.ops.resize import affine as affine
 from cnn_jax.ops.resize import bilinear_kernel as bilinear_kernel
 from cnn_jax.ops.resize import resize as resize

@@ -22,13 +22,10 @@ from cnn_jax.ops.fast_conv import fast_conv
 from cnn_jax.ops.geometry import Padding, canonical_padding, per_dimension, window_output
 from cnn_jax.ops.padding import check_padding_mode, pad
 
-_SPATIAL = "DHW"
-
 
 def dimension_numbers(rank: int) -> tuple[str, str, str]:
     """Layouts of image, kernel and output for `lax`, e.g. ("NHWC", "HWIO", "NHWC") for rank 2."""
-    spatial = _SPATIAL[-rank:] if rank < 3 else _SPATIAL
-    spatial = "W" if rank == 1 else spatial
+    spatial = "DHW"[3 - rank :]
     return f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"
 
 
@@ -60,13 +57,7 @@ def conv(
     Raises:
         GeometryError: shapes, channels, groups or geometry that do not fit; the message names what would.
     """
-    rank = kernel.ndim - 2
-    if rank not in (1, 2, 3) or x.ndim != kernel.ndim:
-        raise GeometryError(
-            5,
-            f"image of shape {x.shape} and kernel of shape {kernel.shape} do not go together: use [N, spatial..., C] and "
-            "[spatial..., C / groups, features] with the same 1 to 3 spatial dimensions",
-        )
+    rank = check_ranks(x, kernel)
     sizes, kernel_size = x.shape[1:-1], kernel.shape[:-2]
     strides = per_dimension(strides, rank, "stride")
     dilation = per_dimension(kernel_dilation, rank, "dilation")
@@ -95,6 +86,22 @@ def convolve(x: Float[Array, "n *sizes c"], kernel: Float[Array, "*kernel_size c
     Options and errors as in `conv`. For an even kernel the padding decides which side is longer, as there.
     """
     return conv(x, jnp.flip(kernel, axis=tuple(range(kernel.ndim - 2))), **options)
+
+
+def check_ranks(x: Array, kernel: Array) -> int:
+    """The number of spatial dimensions that image and kernel share.
+
+    Raises:
+        GeometryError: they share none.
+    """
+    rank = kernel.ndim - 2
+    if rank not in (1, 2, 3) or x.ndim != kernel.ndim:
+        raise GeometryError(
+            5,
+            f"image of shape {x.shape} and kernel of shape {kernel.shape} do not go together: use [N, spatial..., C] and "
+            "[spatial..., C / groups, features] with the same 1 to 3 spatial dimensions",
+        )
+    return rank
 
 
 def check_channels(channels: int, kernel_channels: int, features: int, groups: int) -> None:

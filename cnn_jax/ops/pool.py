@@ -12,14 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 from cnn_jax.errors import GeometryError
 from cnn_jax.ops.dispatch import prefers_plain
-from cnn_jax.ops.fast_pool import fast_max_pool, fast_sum_pool
+from cnn_jax.ops.fast_pool import fast_max_pool, lowest, place_taps, sum_pool, winning_tap
 from cnn_jax.ops.geometry import Padding, Pads, canonical_padding, per_dimension, window_output
+from cnn_jax.ops.plain import is_plain
 
 
 def max_pool(
@@ -45,7 +48,9 @@ def max_pool(
     window, strides, pads = _check(x, window_shape, strides, padding, strict)
     if not prefers_plain():
         return fast_max_pool(x, window, strides, pads)
-    return lax.reduce_window(x, lowest(x.dtype), lax.max, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
+    # A concrete start value: lax recognises the maximum, and differentiates it, only then.
+    fill = np.asarray(lowest(x.dtype), x.dtype)
+    return lax.reduce_window(x, fill, lax.max, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
 
 def min_pool(x: Num[Array, "n *sizes c"], window_shape: int | Sequence[int], **options) -> Num[Array, "n *out c"]:
@@ -77,9 +82,9 @@ def avg_pool(
     """
     window, strides, pads = _check(x, window_shape, strides, padding, strict)
     if not prefers_plain():
-        total = fast_sum_pool(x, window, strides, pads)
+        total = sum_pool(x, window, strides, pads)
     else:
-        zero = jnp.zeros((), x.dtype)
+        zero = np.zeros((), x.dtype)
         total = lax.reduce_window(x, zero, lax.add, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
     if count_include_pad or not any(map(any, pads)):
         return total / math.prod(window)
@@ -96,20 +101,75 @@ def global_avg_pool(x: Float[Array, "n *sizes c"]) -> Float[Array, "n c"]:
 
 
 def global_max_pool(x: Num[Array, "n *sizes c"]) -> Num[Array, "n c"]:
-    """The maximum over all pixels of each channel; ties as in `max_pool`.
+    """The maximum over all pixels of each channel; the first in row-major order gets the gradient, as in `max_pool`.
 
     Raises:
         GeometryError: an image without pixels.
     """
     x = _global(x)
-    return max_pool(x, x.shape[1:-1]).reshape(x.shape[0], x.shape[-1])
+    if is_plain():
+        return max_pool(x, x.shape[1:-1]).reshape(x.shape[0], x.shape[-1])
+    pixels = x.reshape(x.shape[0], -1, x.shape[-1])
+    first = jnp.argmax(lax.stop_gradient(pixels), axis=1, keepdims=True)
+    chosen = jnp.arange(pixels.shape[1]).reshape(1, -1, 1) == first
+    return jnp.where(chosen, pixels, jnp.zeros((), x.dtype)).sum(axis=1)
 
 
-def lowest(dtype) -> Array:
-    """What padding holds in max pooling: the value that never wins."""
-    if jnp.issubdtype(dtype, jnp.floating):
-        return jnp.asarray(-jnp.inf, dtype)
-    return jnp.asarray(jnp.iinfo(dtype).min, dtype)
+def max_pool_switches(
+    x: Num[Array, "n *sizes c"],
+    window_shape: int | Sequence[int],
+    *,
+    strides: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    strict: bool = False,
+) -> tuple[Num[Array, "n *out c"], Int[Array, "n *out c"]]:
+    """`max_pool`, and the switches: which tap of each window won (Zeiler and Fergus 2013, section 2.1).
+
+    Arguments and errors as in `max_pool`.
+
+    Returns:
+        The maxima, and the winner's row-major number within its window, the first on ties; `unpool` takes both.
+    """
+    window, strides, pads = _check(x, window_shape, strides, padding, strict)
+    y = max_pool(x, window, strides=strides, padding=pads)
+    return y, winning_tap(lax.stop_gradient(x), window, strides, pads)
+
+
+def unpool(
+    y: Num[Array, "n *out c"],
+    switches: Int[Array, "n *out c"],
+    sizes: Sequence[int],
+    window_shape: int | Sequence[int],
+    *,
+    strides: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+) -> Num[Array, "n *sizes c"]:
+    """Puts each value back where its maximum came from, zeros elsewhere; values add where windows overlap.
+
+    With the switches of `max_pool_switches` this is the adjoint of that pooling, and the unpooling of a deconvnet
+    (Zeiler and Fergus 2013, section 2.1).
+
+    Args:
+        y: values, [N, out..., C].
+        switches: the winners' numbers within their windows.
+        sizes: spatial size of the image that was pooled.
+        window_shape: as given to the pooling.
+        strides: as given to the pooling.
+        padding: as given to the pooling.
+
+    Raises:
+        GeometryError: a geometry that does not pool `sizes` to the shape of `y`.
+    """
+    pooled = jax.ShapeDtypeStruct((y.shape[0], *sizes, y.shape[-1]), y.dtype)
+    window, strides, pads = _check(pooled, window_shape, strides, padding, False)
+    out = window_output(tuple(sizes), window, strides, pads, (1,) * len(window), what="window")
+    if out != y.shape[1:-1] or switches.shape != y.shape:
+        raise GeometryError(
+            13,
+            f"values of shape {y.shape} with switches of shape {switches.shape} cannot be unpooled to {tuple(sizes)}: that "
+            f"size pools to {out}; give both the shape {(y.shape[0], *out, y.shape[-1])}, or the size that was pooled",
+        )
+    return place_taps(y, switches, tuple(sizes), window, strides, pads)
 
 
 def _global(x: Array) -> Array:
