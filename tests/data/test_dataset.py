@@ -96,10 +96,13 @@ def test_fingerprint_is_of_the_content_and_the_split(folder, tmp_path):
     assert len(first) == 64
     root.rename(tmp_path / "moved")
     assert load_dataset(f"folder:{tmp_path / 'moved'}").fingerprint == first
-    others = [
-        load_dataset(f"folder:{tmp_path / 'moved'}", **arguments).fingerprint
-        for arguments in ({"seed": 1}, {"validation": 0.2}, {"validation": 0}, {"image_size": 8, "fit": "pad"})
+    changes: list[dict[str, Any]] = [
+        {"seed": 1},
+        {"validation": 0.2},
+        {"validation": 0},
+        {"image_size": 8, "fit": "pad"},
     ]
+    others = [load_dataset(f"folder:{tmp_path / 'moved'}", **change).fingerprint for change in changes]
     assert len({first, *others}) == 5
     (tmp_path / "moved" / "test" / "dog").rename(tmp_path / "moved" / "test" / "dot")
     (tmp_path / "moved" / "train" / "dog").rename(tmp_path / "moved" / "train" / "dot")
