@@ -176,7 +176,7 @@ def load_dataset(
     kind, _, rest = spec.partition(":")
     size = _checked_size(image_size, fit)
     if not (isinstance(validation, int | float) and math.isfinite(validation) and 0 <= validation < 1):
-        raise ConfigError(91, f"validation={validation!r} is not a share of the training split: 0 <= validation < 1")
+        raise ConfigError(61, f"validation={validation!r} is not a share of the training split: 0 <= validation < 1")
     source = _opener(spec, kind, rest)(size, fit)
     splits, rule = dict(source.splits), [source.rule, "source"]
     if "validation" not in splits and validation > 0:
@@ -207,19 +207,19 @@ def _opener(spec: str, kind: str, rest: str) -> Callable[[tuple[int, int] | None
 
         return lambda size, fit: shapes_source.open_shapes(rest, size, fit)
     legal = "shapes, shapes:CONFIG (shapes:64, shapes:tiny), folder:PATH and tfds:NAME"
-    raise ConfigError(90, f"data={spec!r} is no data set; legal are {legal}")
+    raise ConfigError(60, f"data={spec!r} is no data set; legal are {legal}")
 
 
 def _checked_size(image_size: int | tuple[int, int] | None, fit: str) -> tuple[int, int] | None:
     if fit not in ("none", "pad", "resize"):
-        raise ConfigError(92, f"fit={fit!r} is unknown; legal are none, pad and resize")
+        raise ConfigError(62, f"fit={fit!r} is unknown; legal are none, pad and resize")
     if image_size is None:
         if fit != "none":
-            raise ConfigError(92, f"fit={fit} needs a size to come to: set --config.image_size, for example 32")
+            raise ConfigError(62, f"fit={fit} needs a size to come to: set --config.image_size, for example 32")
         return None
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     if not (0 < height <= 4096 and 0 < width <= 4096):
-        raise ConfigError(93, f"image_size={image_size!r} must lie between 1 and 4096 pixels")
+        raise ConfigError(63, f"image_size={image_size!r} must lie between 1 and 4096 pixels")
     return height, width
 
 

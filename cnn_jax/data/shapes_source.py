@@ -25,7 +25,7 @@ def open_shapes(config: str = "", size: tuple[int, int] | None = None, fit: str 
     """
     config = config or "32"
     if config not in shapes.CONFIGS:
-        raise ConfigError(90, f"shapes has no config {config!r}; legal are {', '.join(shapes.CONFIGS)}")
+        raise ConfigError(60, f"shapes has no config {config!r}; legal are {', '.join(shapes.CONFIGS)}")
     identity = {"source": "shapes", "version": shapes.VERSION, "config": config}
     return cached(identity | {"decode": DECODE_VERSION, "size": size, "fit": fit}, lambda: _make(config, size, fit))
 

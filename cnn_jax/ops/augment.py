@@ -42,10 +42,10 @@ def pad_crop(key: PRNGKey, image: Image, *, pad: int = 4, mode: str = "zeros") -
     """
     height, width, channels = image.shape
     if mode not in ("zeros", "reflect"):
-        raise ConfigError(94, f"pad_crop mode {mode!r} is unknown; legal are zeros and reflect")
+        raise ConfigError(64, f"pad_crop mode {mode!r} is unknown; legal are zeros and reflect")
     if pad < 0 or (mode == "reflect" and pad >= min(height, width)):
         raise ConfigError(
-            94, f"pad_crop pad={pad} does not suit an image of {width}x{height}: 0 to {min(height, width) - 1}"
+            64, f"pad_crop pad={pad} does not suit an image of {width}x{height}: 0 to {min(height, width) - 1}"
         )
     padded = jnp.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="constant" if mode == "zeros" else mode)
     top, left = jax.random.randint(key, (2,), 0, 2 * pad + 1)

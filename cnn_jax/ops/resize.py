@@ -33,9 +33,9 @@ def resize(
         ConfigError: an unknown method or a size below 1.
     """
     if method not in _METHODS:
-        raise ConfigError(95, f"resize method {method!r} is unknown; legal are {' and '.join(_METHODS)}")
+        raise ConfigError(65, f"resize method {method!r} is unknown; legal are {' and '.join(_METHODS)}")
     if min(size) < 1:
-        raise ConfigError(95, f"resize to {size} is impossible: both sides must be at least 1")
+        raise ConfigError(65, f"resize to {size} is impossible: both sides must be at least 1")
     shape = (x.shape[0], *size, x.shape[3])
     return jax.image.resize(x, shape, method, antialias=antialias)
 
@@ -58,12 +58,12 @@ def upsample(
         ConfigError: an unknown method or a scale below 1.
     """
     if scale < 1:
-        raise ConfigError(95, f"upsample scale {scale} must be a whole number of at least 1")
+        raise ConfigError(65, f"upsample scale {scale} must be a whole number of at least 1")
     batch, height, width, channels = x.shape
     if method == "bilinear":
         return resize(x, (height * scale, width * scale))
     if method not in ("nearest", "bed_of_nails"):
-        raise ConfigError(95, f"upsample method {method!r} is unknown; legal are nearest, bilinear and bed_of_nails")
+        raise ConfigError(65, f"upsample method {method!r} is unknown; legal are nearest, bilinear and bed_of_nails")
     blocks = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, scale, width, scale, channels))
     if method == "bed_of_nails":
         nail = np.zeros((1, 1, scale, 1, scale, 1), bool)

@@ -178,7 +178,7 @@ def test_uint8_is_clipped_and_floats_are_not():
 
 @pytest.mark.parametrize("arguments", [{"mode": "wrap"}, {"pad": -1}, {"pad": 10, "mode": "reflect"}])
 def test_padding_that_cannot_be_is_refused(arguments):
-    with pytest.raises(ConfigError, match="E-CONF-94"):
+    with pytest.raises(ConfigError, match="E-CONF-64"):
         ops.pad_crop(jax.random.key(0), jnp.asarray(PIXELS), **arguments)
 
 

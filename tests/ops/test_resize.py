@@ -112,7 +112,7 @@ def test_affine_as_scipy():
     ],
 )
 def test_what_cannot_be_done_is_refused(call):
-    with pytest.raises(ConfigError, match=r"E-CONF-95.*(legal are|at least 1)"):
+    with pytest.raises(ConfigError, match=r"E-CONF-65.*(legal are|at least 1)"):
         call()
 
 
