@@ -64,7 +64,9 @@ _EVERY = {"legal": _positive, "says": "a positive number of steps, or None for o
 
 SCHEMA: dict[str, Field] = {
     "data": Field("shapes", (str,), says="shapes, shapes:64, folder:PATH or tfds:NAME"),
-    "image_size": Field(None, _OPTIONAL_INT, _positive, "a positive number of pixels, or None for the images' own size"),
+    "image_size": Field(
+        None, _OPTIONAL_INT, _positive, "a positive number of pixels, or None for the images' own size"
+    ),
     "fit": Field("none", (str,), **_one_of("none", "pad", "resize")),
     "validation": Field(0.1, _NUMBER, lambda v: 0 <= v < 1, "a fraction of the training images in [0, 1)"),
     "seed": Field(0, (int,), lambda v: 0 <= v < 2**31, "an integer in [0, 2^31)"),
@@ -119,14 +121,23 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ml_collectio
     Raises:
         ConfigError: for a missing file, an unknown key, a wrong type or an illegal value; one line each.
     """
-    flat = _flatten(_read(str(path)))
+    return resolve(override(_read(str(path)), overrides))
+
+
+def override(config: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Applies `key=value` strings to a config; not resolved yet, keys dotted.
+
+    Raises:
+        ConfigError: an unknown key, or a string without a value.
+    """
+    flat = _flatten(config)
     given = dict(_split_override(text) for text in overrides)
     if any(given.get(key) not in (None, "None") for key in LENGTHS):
         flat = {key: value for key, value in flat.items() if key not in LENGTHS}
     for key, text in given.items():
         _known(key)
         flat[key] = _parse(key, text, like=flat.get(key))
-    return resolve(flat)
+    return flat
 
 
 def resolve(config: Mapping[str, Any]) -> ml_collections.ConfigDict:
@@ -196,7 +207,8 @@ def _call_get_config(file: Path, arg: str) -> Any:
     except ConfigError:
         raise
     except Exception as error:
-        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(file)), 0)
+        frames = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((frame.lineno for frame in frames if frame.filename == str(file)), 0)
         raise ConfigError(2, f"config file {file}, line {line}: {type(error).__name__}: {error}") from error
 
 
@@ -210,7 +222,10 @@ def _split_override(text: str) -> tuple[str, str]:
 def _known(key: str) -> None:
     if key in SCHEMA or key.startswith("model."):
         return
-    legal = [*SCHEMA, *_GROUPS]
+    if key in _GROUPS:
+        inside = ", ".join(name for name in SCHEMA if name.startswith(key + "."))
+        raise ConfigError(4, f"config.{key} is a group, not a value: set {inside}")
+    legal = list(SCHEMA)
     near = difflib.get_close_matches(key, legal, n=1) or difflib.get_close_matches(
         key.rpartition(".")[2], [name.rpartition(".")[2] for name in legal], n=1
     )

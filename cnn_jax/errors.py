@@ -20,6 +20,8 @@ class CnnJaxError(Exception):
     exit_status = 1
 
     def __init__(self, number: int, message: str):
+        # Names of keys and files come from outside and may hold anything; a message stays one line.
+        message = "".join(c if c.isprintable() else " " for c in message)
         self.number = number
         self.message = message
         super().__init__(message)

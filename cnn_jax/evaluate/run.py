@@ -133,6 +133,4 @@ def load(workdir: str | Path, step: str | int = "best") -> Run:
     program = build(single, spec)
     like = jax.eval_shape(program.create_state, jnp.int32(0))
     state, checkpoint = Checkpoints(workdir / "checkpoints", better).restore(step, like)
-    return Run(
-        workdir, checkpoint.step, config, spec, program.model, state.variables, program.task, program.evaluate
-    )
+    return Run(workdir, checkpoint.step, config, spec, program.model, state.variables, program.task, program.evaluate)

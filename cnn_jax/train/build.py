@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import models
+from cnn_jax.config import canonical_json, resolve, to_dict
 from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
 from cnn_jax.tasks import Task, classify
@@ -106,10 +108,19 @@ def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
 def build(config: Any, spec: DataSpec) -> Program:
     """Everything a run is made of, nothing of it computed yet.
 
+    Runs that differ in their seed alone share one program, and so its compiled functions.
+
     Raises:
         ConfigError: unknown model or keyword, more devices than there are, a batch larger than the training split.
         GeometryError: the network cannot take images of this size.
     """
+    seedless = {**to_dict(config), "seed": 0}
+    return _build(canonical_json(seedless), json.dumps(spec._asdict()))
+
+
+@functools.lru_cache(maxsize=2)
+def _build(config_json: str, spec_json: str) -> Program:
+    config, spec = resolve(json.loads(config_json)), DataSpec.from_json(json.loads(spec_json))
     num_examples, batch_size = spec.sizes["train"], config.batch_size
     if batch_size > num_examples:
         raise ConfigError(12, f"config.batch_size={batch_size} is more than the {num_examples} training images")

@@ -72,7 +72,7 @@ class Checkpoints:
         self._keep = keep
 
     def all(self) -> list[Checkpoint]:
-        """Every complete checkpoint, oldest first. Directories without a readable manifest are reported and left out."""
+        """Every complete checkpoint, oldest first; a directory without a readable manifest is reported and left out."""
         found = []
         for path in sorted(self.directory.glob("[0-9]*")):
             try:

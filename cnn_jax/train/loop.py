@@ -18,7 +18,7 @@ from cnn_jax.train.build import DataSpec, Program, abstract_state, build
 from cnn_jax.train.cache import use_compilation_cache
 from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.metrics import MetricsLog
-from cnn_jax.train.progress import TrainingProgress
+from cnn_jax.train.progress import Listener, ProgressBar, Silence
 from cnn_jax.train.state import TrainState, is_finite
 from cnn_jax.train.stop import StopRequest
 from cnn_jax.train.workdir import DATASET, DONE, check_workdir, open_workdir, read_json, write_environment, write_json
@@ -28,7 +28,11 @@ _SECONDS_PER_CALL = 2.0
 
 
 def train(
-    config: Mapping[str, Any], workdir: str | Path, *, dataset: Dataset | None = None, progress: bool = True
+    config: Mapping[str, Any],
+    workdir: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    progress: bool | Listener = True,
 ) -> dict[str, Any]:
     """Trains what a config describes; called again with the same workdir, goes on where it stopped.
 
@@ -36,7 +40,7 @@ def train(
         config: a config, as `load_config` gives it.
         workdir: where everything is written.
         dataset: the data, if it has been loaded already; by default `config.data` is.
-        progress: whether to show a bar on standard error.
+        progress: True shows a bar on standard error; a `Listener` is told how the run goes on.
 
     Returns:
         The final metrics, as `DONE` holds them: `step`, `best_step` (chosen on the validation split), `train`,
@@ -61,14 +65,14 @@ def train(
     open_workdir(workdir, config)
     write_json(workdir / DATASET, spec._asdict())
     write_environment(workdir)
+    if isinstance(progress, bool):
+        progress = ProgressBar(f"{config.model.name} seed {config.seed}") if progress else Silence()
     return _Run(config, workdir, program, dataset, progress).finish()
 
 
 def load_config_data(config: Any) -> Dataset:
     """The data set that a config names."""
-    return load_dataset(
-        config.data, validation=config.validation, seed=0, image_size=config.image_size, fit=config.fit
-    )
+    return load_dataset(config.data, validation=config.validation, seed=0, image_size=config.image_size, fit=config.fit)
 
 
 def better(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
@@ -82,7 +86,7 @@ def better(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
 class _Run:
     """One process's share of a training run."""
 
-    def __init__(self, config: Any, workdir: Path, program: Program, dataset: Dataset, progress: bool):
+    def __init__(self, config: Any, workdir: Path, program: Program, dataset: Dataset, listener: Listener):
         self.config, self.workdir, self.program = config, workdir, program
         self.data = {
             name: program.layout.put({"image": split.image, "label": split.label})
@@ -94,13 +98,8 @@ class _Run:
         self.state, self.meta = self._start()
         self.step = int(self.state.step)
         self.log = MetricsLog(workdir, self.step)
-        self.bar = TrainingProgress(
-            f"{config.model.name} seed {config.seed}",
-            total_steps=program.total_steps,
-            step=self.step,
-            batch_size=config.batch_size,
-            shown=progress,
-        )
+        self.listener = listener
+        self.listener.start(total_steps=program.total_steps, step=self.step, batch_size=config.batch_size)
 
     def _start(self) -> tuple[TrainState, dict[str, Any]]:
         if not self.checkpoints.all():
@@ -118,7 +117,7 @@ class _Run:
                 self._train(stop)
             final = self._final_metrics()
         finally:
-            self.bar.close()
+            self.listener.close()
             self.log.close()
         write_json(self.workdir / DONE, final)
         return final
@@ -140,7 +139,7 @@ class _Run:
             limit = min(self.program.max_steps, max(limit + 1, fits) if limit == 1 else fits)
             self._evaluate_and_save(stop.requested)
             if stop.requested and self.step < total:
-                raise Preempted(1, f"stopped by {stop.requested} at step {self.step}; the same command goes on from there")
+                raise Preempted(1, f"stopped by {stop.requested} at step {self.step}; the same command goes on")
 
     def _to_next_event(self) -> int:
         """Steps until something other than a step is due."""
@@ -175,7 +174,7 @@ class _Run:
                 window[name] = window.get(name, 0.0) + value
         window["steps"] = window.get("steps", 0) + num_steps
         means = {name: window[name] / window["steps"] for name in columns}
-        self.bar.advance(self.step, seconds, num_steps, means)
+        self.listener.advance(self.step, seconds, num_steps, means)
         if self._due(self.config.log_every):
             means["learning_rate"] = float(self.program.learning_rate(self.step - 1))
             means["images_per_second"] = round(num_steps * self.config.batch_size / seconds, 1)
@@ -195,7 +194,7 @@ class _Run:
             self.meta["seconds"] += time.perf_counter() - started
             self.meta["validation"] = metrics
             self.log.write(self.step, "validation", {"epoch": self._epoch(), **metrics})
-            self.bar.evaluated(self.step, "validation", metrics)
+            self.listener.evaluated(self.step, "validation", metrics)
             best = self.checkpoints.best()
             improved = best is None or better(self.meta, best.meta)
         if improved or stop or self._due(self._every("checkpoint_every")):
@@ -220,5 +219,5 @@ class _Run:
         if "test" in self.data:
             final["test"] = self.program.evaluate(variables, self.data["test"])
             self.log.write(self.step, "test", final["test"])
-            self.bar.evaluated(best.step, "test", final["test"])
+            self.listener.evaluated(best.step, "test", final["test"])
         return final

@@ -53,14 +53,16 @@ class Layout(NamedTuple):
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Compiles `function(state, data, num_steps)`; its state is donated."""
         if self.mapped:
-            return jax.pmap(
-                function,
+            # pmap insists on a mapped argument; the state goes in and comes out unreplicated.
+            mapped = jax.pmap(
+                lambda state, data, num_steps, replica: function(state, data, num_steps),
                 axis_name=AXIS,
-                in_axes=None,  # type: ignore[arg-type]
+                in_axes=(None, None, None, 0),  # type: ignore[arg-type]
                 out_axes=None,
                 devices=self.devices,
                 donate_argnums=(0,),
             )
+            return lambda state, data, num_steps: mapped(state, data, num_steps, np.arange(self.num_devices))
         return jax.jit(function, donate_argnums=(0,), out_shardings=self.replicated)
 
 

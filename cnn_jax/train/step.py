@@ -37,7 +37,7 @@ def train_step(
     if axis_name is not None:
         grads, model_state, metrics = jax.lax.pmean((grads, model_state, metrics), axis_name)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    metrics["grad_norm"] = optax.global_norm(grads)
+    metrics["grad_norm"] = optax.tree.norm(grads)
     new_state = state.replace(
         step=state.step + jnp.int32(1),
         params=optax.apply_updates(state.params, updates),

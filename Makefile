@@ -1,0 +1,58 @@
+# Every target does its own set-up: a machine needs Python >= 3.11 and make, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Pinned versions by default; `make test CONSTRAINTS=` takes the newest of everything.
+CONSTRAINTS ?= requirements.lock
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+WORKERS ?= 2
+
+.PHONY: help history test test-fast lint format smoke readme screenshot lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+history: $(VENV)/.runtime  ## train the ImageNet history on the embedded data and write runs/history/report.html
+	$(BIN)/cnn-jax history --workdir=runs/history
+
+test: $(VENV)/.dev  ## run the tests
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+
+test-fast: $(VENV)/.dev  ## run the tests that take under ten seconds
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow"
+
+smoke: $(VENV)/.runtime  ## the history in under a minute: every joint, no result worth reading
+	$(BIN)/cnn-jax history --workdir=runs/smoke --preset=smoke
+
+lint: $(VENV)/.dev  ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.dev  ## let ruff format and mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+readme: $(VENV)/.runtime  ## regenerate the README's tables from the committed results
+	$(BIN)/python -m cnn_jax.report.readme
+
+screenshot: $(VENV)/.runtime  ## docs/report.png from runs/history/report.html; needs Chromium
+	$(BIN)/python scripts/screenshot.py
+
+lock: $(VENV)/.dev  ## write the versions in use to requirements.lock
+	$(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel | grep -vE '@|^-' > requirements.lock
+
+clean:  ## remove the environment; runs and caches stay
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,85 @@
+"""`models`, `show`, `diff`, `check` and `errata`: commands about networks, which train nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from cnn_jax.commands.command import Command, add_json, print_json, whole_numbers
+
+
+def _models(options: argparse.Namespace, overrides: list[str]) -> None:
+    from cnn_jax import models
+
+    entries = models.catalogue()
+    counts = models.counts()
+    rows = [
+        {
+            "name": e.name,
+            "family": e.family,
+            "variant": e.variant,
+            "year": e.year,
+            "paper": e.paper,
+            "input": list(e.input),
+            "num_classes": e.num_classes,
+            "parameters": counts[e.name]["params"],
+            "macs": counts[e.name]["macs"],
+        }
+        for e in entries
+    ]
+    if options.json:
+        print_json(rows)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for heading, justify in (("name", "left"), ("year", "right"), ("input", "right"), ("parameters", "right"),
+                             ("MACs", "right"), ("paper", "left")):  # fmt: skip
+        table.add_column(heading, justify=justify, no_wrap=heading != "paper")
+    for row in rows:
+        size = "x".join(map(str, row["input"]))
+        counted = (f"{row['parameters']:,}", f"{row['macs']:,}")
+        table.add_row(row["name"], str(row["year"]), size, *counted, row["paper"])
+    Console(highlight=False).print(table)
+
+
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model name, such as vgg:D or resnet:small,width=0.5")
+    parser.add_argument("--input", type=whole_numbers, metavar="H,W,C", help="image size; by default the paper's")
+    parser.add_argument("--format", default="text", choices=("text", "markdown", "latex"), help="how to print it")
+    add_json(parser)
+
+
+def _show(options: argparse.Namespace, overrides: list[str]) -> None:
+    from cnn_jax import analysis
+
+    table = analysis.show_named(options.model, options.input)
+    if options.json:
+        print_json(table.to_dict())
+    else:
+        print(
+            {"text": str, "markdown": table.to_markdown.__func__, "latex": table.to_latex.__func__}[options.format](
+                table
+            )
+        )
+
+
+def _diff_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", nargs=2, metavar="MODEL", help="two model names")
+    parser.add_argument("--input", type=whole_numbers, metavar="H,W,C", help="image size of both")
+    add_json(parser)
+
+
+def _diff(options: argparse.Namespace, overrides: list[str]) -> None:
+    from cnn_jax import analysis
+
+    difference = analysis.diff(*(analysis.show_named(name, options.input) for name in options.models))
+    if options.json:
+        print_json(difference.to_dict())
+    else:
+        print(difference)
+
+
+MODELS = Command("models", "the catalogue: name, year, paper, parameters, MACs", add_json, _models)
+SHOW = Command("show", "the paper's table, computed from the network", _show_arguments, _show)
+DIFF = Command("diff", "what differs between two networks, layer by layer", _diff_arguments, _diff)

@@ -1,0 +1,94 @@
+"""The command line: `cnn-jax <command>`. Every command stands in `cnn_jax.commands`; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from cnn_jax import __version__
+from cnn_jax.commands import COMMANDS
+from cnn_jax.errors import CnnJaxError, ConfigError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Bad usage is one line and exit status 2, like every other bad input."""
+
+    def error(self, message: str):
+        raise ConfigError(20, f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments after the program's name; by default the process's own.
+
+    Returns:
+        The exit status: 0, or that of the error (2 config or usage, 3 data, 4 checkpoint, 5 diverged, 75 preempted and
+        resumable), 130 after Ctrl-C outside training.
+    """
+    arguments, overrides = split_overrides(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's notices are not for users
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    debug = "--debug" in arguments
+    try:
+        options = _parser().parse_args(arguments)
+        if overrides and not options.takes_overrides:
+            raise ConfigError(20, f"{options.command} takes no --config.KEY=VALUE")
+        return options.run(options, overrides) or 0
+    except CnnJaxError as error:
+        if debug:
+            raise
+        print(f"cnn-jax: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("cnn-jax: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has left (`cnn-jax models | head`); nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Takes `--config.KEY=VALUE` and `--config.KEY VALUE` out of the arguments.
+
+    Returns:
+        The other arguments, and the overrides as `KEY=VALUE`.
+
+    Raises:
+        Nothing: a key without a value is left for `load_config` to refuse.
+    """
+    rest: list[str] = []
+    overrides: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if not argument.startswith("--config."):
+            rest.append(argument)
+            continue
+        override = argument.removeprefix("--config.")
+        if "=" not in override:
+            value = next(remaining, None)
+            override = override if value is None else f"{override}={value}"
+        overrides.append(override)
+    return rest, overrides
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="cnn-jax", description="The ImageNet history as pure-function JAX.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"cnn-jax {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    for command in COMMANDS:
+        sub = commands.add_parser(
+            command.name, help=command.summary, description=command.summary, parents=[common], allow_abbrev=False
+        )
+        sub.set_defaults(run=command.run, takes_overrides=command.takes_overrides)
+        command.arguments(sub)
+    return parser

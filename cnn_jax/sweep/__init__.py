@@ -1,0 +1,1 @@
+"""Grids of configs, run and compared; seeds are an axis of every one."""

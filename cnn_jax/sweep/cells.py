@@ -1,0 +1,127 @@
+"""Cells of a sweep, and running what is missing of them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnn_jax.config import run_id, to_dict
+from cnn_jax.data import Dataset
+from cnn_jax.errors import CnnJaxError, Preempted
+from cnn_jax.train.loop import load_config_data, train
+from cnn_jax.train.progress import Listener
+from cnn_jax.train.workdir import DONE
+
+MANIFEST = "manifest.jsonl"
+
+
+class Cell(NamedTuple):
+    """One training run of a sweep.
+
+    Attributes:
+        config: its resolved config.
+        label: what a person calls it.
+    """
+
+    config: Any
+    label: str
+
+    @property
+    def id(self) -> str:
+        """The hash of the canonical config, and the name of the cell's workdir."""
+        return run_id(self.config)
+
+
+def run_cells(cells: Sequence[Cell], workdir: Path, listen: Callable[[Cell], Listener]) -> Iterator[tuple[Cell, str]]:
+    """Runs the cells that are not done, one after another; yields each with how it ended.
+
+    A cell that another process is running is left to it. A failed cell is written down and tried again by the next
+    launch, and the others go on.
+
+    Args:
+        cells: what the sweep consists of.
+        workdir: the sweep's workdir; each cell's own is `workdir / cell.id`.
+        listen: gives the listener for a cell that is about to run.
+
+    Yields:
+        `(cell, "done" | "kept" | "failed" | "elsewhere")`; `kept` was done by an earlier launch.
+
+    Raises:
+        DataError: the data cannot be loaded; no cell could run.
+        Preempted: by Ctrl-C or SIGTERM; the same sweep again goes on.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    datasets: dict[str, Dataset] = {}
+    for cell in cells:
+        own = workdir / cell.id
+        if (own / DONE).is_file():
+            yield cell, "kept"
+            continue
+        with _only_one(own) as mine:
+            if not mine:
+                yield cell, "elsewhere"
+                continue
+            started = time.time()
+            dataset = _dataset(cell.config, datasets)
+            try:
+                train(cell.config, own, dataset=dataset, progress=listen(cell))
+                _note(workdir, cell, "done", started)
+                outcome = "done"
+            except Preempted:
+                raise
+            except CnnJaxError as error:
+                _note(workdir, cell, "failed", started, str(error))
+                outcome = "failed"
+        yield cell, outcome
+
+
+def last_notes(workdir: Path) -> dict[str, Mapping[str, Any]]:
+    """The newest line of the manifest for each cell, by its id."""
+    file = workdir / MANIFEST
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return {note["cell"]: note for note in map(json.loads, lines)}
+
+
+def _dataset(config: Any, loaded: dict[str, Dataset]) -> Dataset:
+    """The data of a cell; cells of one sweep mostly share it."""
+    key = json.dumps([config[name] for name in ("data", "validation", "image_size", "fit")])
+    if key not in loaded:
+        loaded.clear()  # one at a time: data sets are the largest thing in memory
+        loaded[key] = load_config_data(config)
+    return loaded[key]
+
+
+@contextlib.contextmanager
+def _only_one(workdir: Path) -> Iterator[bool]:
+    """Whether this process alone may run the cell. The lock goes with the process, however it ends."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield not (workdir / DONE).is_file()
+
+
+def _note(workdir: Path, cell: Cell, status: str, started: float, error: str | None = None) -> None:
+    note = {
+        "cell": cell.id,
+        "label": cell.label,
+        "status": status,
+        "error": error,
+        "seconds": round(time.time() - started, 3),
+        "config": to_dict(cell.config),
+    }
+    # One write of one line: two processes that append at once do not mix their lines.
+    descriptor = os.open(workdir / MANIFEST, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(descriptor, (json.dumps(note, sort_keys=True) + "\n").encode())
+    finally:
+        os.close(descriptor)

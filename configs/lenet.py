@@ -1,0 +1,23 @@
+"""LeNet-5 (LeCun et al. 1998, in its modern form) on the embedded `shapes`.
+
+    cnn-jax train --config=configs/lenet.py --workdir=runs/lenet
+
+About half a minute on 2 CPU cores. `configs/lenet.py:smoke` runs 20 steps on the tiny set.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = ConfigDict()
+    config.data = "shapes:tiny" if arg == "smoke" else "shapes"
+    config.model = ConfigDict({"name": "lenet:small"})
+    config.batch_size = 128
+    if arg == "smoke":
+        config.total_steps = 20
+    else:
+        config.total_epochs = 8
+    config.optimizer = ConfigDict({"name": "momentum", "learning_rate": 0.03, "weight_decay": 5e-4})
+    config.schedule = ConfigDict({"name": "cosine", "warmup_steps": 50})
+    config.augment = ("flip", "pad_crop:4")
+    return config
