@@ -45,11 +45,13 @@ NETWORKS = (
     Network("lenet", "LeNet-5", "", 0.03),
     Network("alexnet", "AlexNet", "width=0.5", 0.03),
     Network("zfnet", "ZFNet", "width=0.5", 0.03),
-    Network("vgg", "VGG", "width=0.5", 0.03),
-    Network("googlenet", "GoogLeNet", "width=0.5", 0.03),
-    Network("resnet", "ResNet", "depth=8,width=0.75", 0.1),
-    Network("xception", "Xception", "width=0.5", 0.1),
+    Network("vgg", "VGG", "width=0.75", 0.03),
+    Network("googlenet", "GoogLeNet", "width=0.25", 0.03),
+    Network("resnet", "ResNet", "depth=8,width=0.5", 0.1),
+    Network("xception", "Xception", "width=0.25", 0.1),
 )
+LEARNING_RATES = (0.01, 0.03, 0.1)
+"""What each network chose from."""
 
 
 class Preset(NamedTuple):
@@ -76,7 +78,7 @@ _COMMON = {
 }
 PRESETS = {
     "smoke": Preset(1, True, {**_COMMON, "data": "shapes:tiny", "batch_size": 64, "total_steps": 12, "log_every": 6}),
-    "laptop": Preset(3, True, {**_COMMON, "total_epochs": 4, "schedule.warmup_steps": 100}),
+    "laptop": Preset(3, True, {**_COMMON, "total_epochs": 3, "schedule.warmup_steps": 100}),
     "gpu": Preset(5, False, {**_COMMON, "batch_size": 256, "total_epochs": 40, "schedule.warmup_steps": 200}),
 }
 
