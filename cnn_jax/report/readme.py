@@ -33,7 +33,7 @@ def regenerate(text: str, results: Path) -> str:
         CheckpointError: a result file is missing or damaged.
     """
     if len(_OPENING.findall(text)) != len(_SECTION.findall(text)):
-        raise ConfigError(40, "a generated section is malformed: write `<!-- generated: NAME -->`, then `<!-- end -->`")
+        raise ConfigError(80, "a generated section is malformed: write `<!-- generated: NAME -->`, then `<!-- end -->`")
     return _SECTION.sub(lambda match: _section(match["name"], results), text)
 
 
@@ -60,7 +60,7 @@ def table(results: Results) -> str:
 def _section(name: str, results: Path) -> str:
     file, _, what = name.partition(":")
     if what not in ("", "answer") or Path(file).name != file:
-        raise ConfigError(41, f"generated section {name!r} is not known: use NAME or NAME:answer")
+        raise ConfigError(81, f"generated section {name!r} is not known: use NAME or NAME:answer")
     found = read_results(results / f"{file}.json")
     body = " ".join(map(_plain, answer(found))) + "\n" if what else table(found)
     return f"<!-- generated: {name} -->\n{body}<!-- end -->"

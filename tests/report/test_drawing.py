@@ -48,6 +48,38 @@ def test_colours_stand_out_from_the_paper(name: str):
         assert contrast(colours[f"s{k}"], colours["paper"]) >= 3.0, k  # WCAG 1.4.11, graphics
 
 
+# Machado, Oliveira & Fernandes 2009, severity 1.0, on linear RGB.
+VISION = {
+    "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+def oklab(rgb: np.ndarray) -> np.ndarray:
+    """Ottosson 2020: linear RGB into a space where distances are those seen."""
+    lms = [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+    lab = [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+    return np.array(lab) @ np.cbrt(np.array(lms) @ np.clip(rgb, 0, 1))
+
+
+@pytest.mark.parametrize("name", ["light", "dark", "print"])
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_stay_apart_for_everybody(name: str, vision: str):
+    colours = [oklab(np.array(VISION[vision]) @ linear_rgb(palettes()[name][f"s{k}"])) for k in range(9)]
+    nearest = min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(colours, 2))
+    assert nearest > 0.075  # a just noticeable difference is about 0.02
+
+
 def test_markers_tell_networks_apart_without_colour():
     assert len(MARKERS) == 9
     assert len({tuple(np.round(m, 3).ravel()) for m in MARKERS}) == 9
