@@ -85,6 +85,7 @@ def _context(results: Results, workdir: Path) -> dict[str, Any]:
         "image_shape": raw.get("image_shape", []),
         "fingerprint": raw.get("fingerprint", ""),
         "seeds": results.seeds,
+        "fewer": any(network.undone for network in results.networks),
         "years": _years(results),
         "pairs": len(results.measured) * (len(results.measured) - 1) // 2,
         "separable": results.seeds > 1,

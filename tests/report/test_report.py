@@ -166,6 +166,7 @@ def test_failed_and_missing_runs_are_shown_and_left_out(document: Document, writ
     assert "3 of 27 runs failed (AlexNet); the means leave them out." in page.text
     assert "1 of 27 runs is missing (Xception); the means leave it out." in page.text
     assert "not separated at n=2" in page.text
+    assert page.text.count("= 3, fewer where runs failed)") == 2
 
 
 def test_nothing_done_still_gives_a_page(document: Document, write: Write):
