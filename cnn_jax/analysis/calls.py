@@ -71,7 +71,7 @@ def opaque(inputs: Sequence[Value], shape) -> Value:
     leaves = frozenset().union(*(v.leaves for v in inputs))
     if not any(v.is_data for v in inputs):
         return Value(tuple(shape), leaves=leaves)
-    return inherited(inputs, shape, everything(inputs, shape))
+    return inherited(inputs, shape, everything(inputs))
 
 
 def one_turn(value: Value) -> Value:
@@ -93,5 +93,5 @@ def merged(values: list[Value]) -> Value:
     data = [v for v in values if v.is_data]
     if not data:
         return Value(values[0].shape, leaves=leaves)
-    field = join((v.field for v in data if v.field is not None), values[0].shape)
+    field = join(v.field for v in data if v.field is not None)
     return replace(inherited(values, values[0].shape, field), leaves=leaves)

@@ -63,7 +63,7 @@ def _row(layer: Layer, name: str, leaves: dict[int, int], trace: Trace, reader: 
     output = floats(layer.shape)
     params = sum(size(i) for i in leaves if trace.leaves[i].collection == "params")
     others = sum(size(i) for i in leaves) - params
-    mean, largest, jump = field_numbers(layer.field, layer.shape)
+    mean, largest, jump = field_numbers(layer.field)
     return Row(
         name=name,
         type=layer.kind,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from cnn_jax.analysis.field import Axis, Field, Shape, collapsed, join, over, reshaped
+from cnn_jax.analysis.field import Field, Shape, collapsed, join, over, reshaped
+from cnn_jax.analysis.reach import Reach, blind, in_a_row
 from cnn_jax.analysis.span import Bounds
 from cnn_jax.analysis.values import Value
 
@@ -20,15 +22,25 @@ def field_after(primitive: str, params: Params, values: Sequence[Value], shape: 
     rule = _RULES.get(primitive)
     if rule is not None:
         return rule(params, values, shape)
-    data = [v for v in values if v.field is not None]
-    if all(v.shape in (tuple(shape), ()) for v in data):
-        return join((v.field for v in data if v.field is not None), shape)
-    return everything(values, shape)
+    fields = [_stretched(v.field, v.shape, shape) for v in values if v.field is not None]
+    if None in fields:
+        return everything(values)
+    return join(field for field in fields if field is not None)
 
 
-def everything(values: Sequence[Value], shape: Shape) -> Field:
+def _stretched(field: Field, old: Shape, new: Shape) -> Field | None:
+    """The field after dimensions of one entry met larger ones; None if the shapes do not go together."""
+    if old and (len(old) != len(new) or any(a not in (1, b) for a, b in zip(old, new, strict=True))):
+        return None
+    for dim, (a, b) in enumerate(zip(old, new, strict=False)):
+        if a != b:
+            field = over(field, lambda axis, d=dim: axis.without(d, 1))
+    return field
+
+
+def everything(values: Sequence[Value]) -> Field:
     """The field of an output that may depend on every entry of every operand."""
-    return join((collapsed(v.field, v.shape) for v in values if v.field is not None), shape)
+    return join(collapsed(v.field) for v in values if v.field is not None)
 
 
 def windowed(field: Field, dims: Sequence[int], **window: Sequence[int]) -> Field:
@@ -64,13 +76,13 @@ def contracted(params: Params, values: Sequence[Value], shape: Shape) -> Field:
             dim = spatial[0]
             matrix = np.asarray(other.known())
             support = _support(matrix if contracting[1 - side][0] == 0 else matrix.T)
-            field = over(field, lambda axis, d=dim, s=support, n=value.shape[dim]: _mix(axis, d, s, n))
+            field = over(field, lambda axis, d=dim, s=support, n=value.shape[dim]: axis.mixed(d, s, n))
             place[dim] = len(shape) - 1 if side == 0 else len(batch[side])
         else:
             for dim in contracting[side]:
                 field = over(field, lambda axis, d=dim, n=value.shape[dim]: axis.without(d, n))
         fields.append(over(field, lambda axis, p=place: axis.renamed(p.__getitem__)))
-    return join(fields, shape)
+    return join(fields)
 
 
 def _support(matrix) -> list[Bounds]:
@@ -80,12 +92,6 @@ def _support(matrix) -> list[Bounds]:
         rows = np.flatnonzero(column)
         support.append((int(rows[0]), int(rows[-1])) if rows.size else None)
     return support
-
-
-def _mix(axis: Axis, dim: int, support: Sequence[Bounds], count: int) -> Axis:
-    if axis.links != ((dim, 1),):
-        return axis.without(dim, count)
-    return Axis(axis.links, axis.each(lambda span: span.mixed(support, count)))
 
 
 def _first(values: Sequence[Value]) -> tuple[Field, tuple[int, ...]]:
@@ -125,40 +131,57 @@ def _expand(params: Params, values: Sequence[Value], shape: Shape) -> Field:
 
 def _reduce(params: Params, values: Sequence[Value], shape: Shape) -> Field:
     dims = params["axes"] if "axes" in params else params["dimensions"]
-    return join((without(v.field, dims, v.shape) for v in values if v.field is not None and v.shape), shape)
+    return join(without(v.field, dims, v.shape) for v in values if v.field is not None and v.shape)
 
 
 def _slice(params: Params, values: Sequence[Value], shape: Shape) -> Field:
     field, old = _first(values)
     starts, strides = params["start_indices"], params["strides"] or (1,) * len(old)
-    return windowed(field, range(len(old)), stride=strides, padding=[-start for start in starts])
+    return windowed(field, range(len(old)), count=shape, stride=strides, padding=[-start for start in starts])
 
 
 def _pad(params: Params, values: Sequence[Value], shape: Shape) -> Field:
     if values[0].field is None:
-        return everything(values, shape)
+        return everything(values)
     field, old = _first(values)
     config = params["padding_config"]
     padding, dilation = [lo for lo, _, _ in config], [inner + 1 for _, _, inner in config]
-    return windowed(field, range(len(old)), padding=padding, input_dilation=dilation)
+    return windowed(field, range(len(old)), count=shape, padding=padding, input_dilation=dilation)
 
 
 def _reverse(params: Params, values: Sequence[Value], shape: Shape) -> Field:
     field, old = _first(values)
     dims = params["dimensions"]
-    return windowed(field, dims, stride=[-1] * len(dims), padding=[1 - old[dim] for dim in dims])
+    counts = [old[dim] for dim in dims]
+    return windowed(field, dims, count=counts, stride=[-1] * len(dims), padding=[1 - n for n in counts])
 
 
 def _concatenate(params: Params, values: Sequence[Value], shape: Shape) -> Field:
-    """Joined along channels, all sources count; along the image, the largest gives the rule (border padding)."""
+    """Joined along channels, all sources count; along the image, the largest gives the rule and each its pixels."""
     dim = params["dimension"]
+    values = [v for v in values if 0 not in v.shape]
     data = [v for v in values if v.field is not None]
     if not any(dim in v.spatial_dims for v in data):
-        return join((v.field for v in data if v.field is not None), shape)
+        return join(v.field for v in data if v.field is not None)
     main = max(data, key=lambda v: v.shape[dim])
-    before = sum(v.shape[dim] for v in values[: list(values).index(main)])
+    before = sum(v.shape[dim] for v in values[: values.index(main)])
     assert main.field is not None
-    return over(main.field, lambda axis: axis.windowed(dim, padding=before))
+    pieces = [_along(v, dim, axis) for v in values for axis in range(len(main.field))]
+    moved = over(main.field, lambda axis: axis.windowed(dim, shape[dim], padding=before))
+    rank = len(main.field)
+    return tuple(
+        dataclasses.replace(axis, reach=in_a_row(pieces[i::rank])) if axis.links == ((dim, 1),) else axis
+        for i, axis in enumerate(moved)
+    )
+
+
+def _along(value: Value, dim: int, axis: int) -> Reach:
+    """What the entries of a value along a dimension see on one axis of the image."""
+    size = value.shape[dim]
+    if value.field is None:
+        return blind(size)
+    reach = value.field[axis].reach
+    return reach if reach.lo.size == size else Reach(reach.lo.min().repeat(size), reach.hi.max().repeat(size))
 
 
 def _cumulative(params: Params, values: Sequence[Value], shape: Shape) -> Field:
@@ -192,14 +215,14 @@ def _gather(params: Params, values: Sequence[Value], shape: Shape) -> Field:
     simple = simple and all(sizes[d] == n for d, n in enumerate(operand.shape) if d not in dims)
     walking = [d for d in range(len(shape)) if d not in numbers.offset_dims]
     if not simple or len(walking) != 1 or indices.compute is None or getattr(numbers, "operand_batching_dims", ()):
-        return everything(values, shape)
+        return everything(values)
     dim = dims[0]
     places = np.asarray(indices.known()).reshape(-1)
     support: list[Bounds] = [(int(p), int(p)) for p in np.clip(places, 0, operand.shape[dim] - 1)]
     kept = [d for d in range(len(operand.shape)) if d != dim]
     place = {**dict(zip(kept, numbers.offset_dims, strict=True)), dim: walking[0]}
     assert operand.field is not None
-    mixed = over(operand.field, lambda axis: _mix(axis, dim, support, operand.shape[dim]))
+    mixed = over(operand.field, lambda axis: axis.mixed(dim, support, operand.shape[dim]))
     return over(mixed, lambda axis: axis.renamed(place.__getitem__))
 
 

@@ -6,11 +6,13 @@ pixels seen (`span.Span`). Dimensions that do not walk, as channels or after glo
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from cnn_jax.analysis.reach import Reach, every_pixel, together
 from cnn_jax.analysis.span import Bounds, Span, hull, identity, union
 
 Shape = Sequence[int]
@@ -23,11 +25,13 @@ class Axis:
     Attributes:
         links: (dimension, step) pairs: the unit's index is the sum of step * index along each dimension. One pair,
             (dimension, 1), but for maps split into blocks by a reshape; none where all units see the same.
-        spans: what unit i sees is the hull of these.
+        spans: what unit i sees, borders disregarded, is the hull of these.
+        reach: what each unit of the map really sees.
     """
 
     links: tuple[tuple[int, int], ...]
     spans: tuple[Span, ...]
+    reach: Reach = dataclasses.field(compare=False)
 
     def each(self, change: Callable[[Span], Span]) -> tuple[Span, ...]:
         """The spans after one change to all."""
@@ -37,6 +41,11 @@ class Axis:
         """Step of a dimension, or None if it does not walk along this axis."""
         return dict(self.links).get(dim)
 
+    def collapse(self) -> Axis:
+        """The axis of a value every entry of which may see what any unit sees."""
+        count = self.reach.lo.size
+        return Axis((), self.each(lambda s: s.collapse(count)), self.reach.collapse()) if self.links else self
+
     def without(self, dim: int, size: int) -> Axis:
         """The axis after a dimension of `size` entries was reduced, flattened or mixed."""
         step = self.step(dim)
@@ -44,56 +53,66 @@ class Axis:
             return self
         links = tuple(link for link in self.links if link[0] != dim)
         if not links:
-            return Axis((), self.each(lambda s: s.window(stride=step).collapse(size)))
-        return _normal(links, self.each(lambda s: s.window(size=size, dilation=step)))
+            return self.collapse()
+        count = self.reach.lo.size - step * (size - 1)
+        spans = self.each(lambda s: s.window(size=size, dilation=step))
+        return _normal(links, spans, self.reach.window(count, size=size, dilation=step))
 
-    def windowed(self, dim: int, **window: int) -> Axis:
-        """The axis after a sliding window along a dimension; see `Span.window`."""
-        step = self.step(dim)
-        if step is None:
+    def windowed(self, dim: int, count: int, **window: int) -> Axis:
+        """The axis after a sliding window with `count` places along a dimension; see `Span.window`.
+
+        Along a dimension that is one of several blocks, everything may be seen.
+        """
+        if self.step(dim) is None or (len(self.links) > 1 and window_is_idle(**window)):
             return self
-        if len(self.links) == 1:
-            return Axis(((dim, 1),), self.each(lambda s: s.window(**window)))
-        stride, padding = window.get("stride", 1), window.get("padding", 0)
-        size, dilation = window.get("size", 1), window.get("dilation", 1)
-        links = tuple((d, s * stride if d == dim else s) for d, s in self.links)
-        moved = self.each(lambda s: s.window(padding=padding * step, size=size, dilation=dilation * step))
-        return Axis(links, moved)
+        if len(self.links) > 1:
+            return self.collapse()
+        return Axis(((dim, 1),), self.each(lambda s: s.window(**window)), self.reach.window(count, **window))
+
+    def mixed(self, dim: int, support: Sequence[Bounds], size: int) -> Axis:
+        """The axis after a fixed linear map along a dimension of `size` entries; see `Span.mixed`."""
+        if self.links != ((dim, 1),):
+            return self.without(dim, size)
+        return Axis(self.links, self.each(lambda span: span.mixed(support, size)), self.reach.mixed(support))
 
     def renamed(self, new: Callable[[int], int]) -> Axis:
         """The axis with its dimensions renumbered."""
-        return Axis(tuple((new(dim), step) for dim, step in self.links), self.spans)
+        return Axis(tuple((new(dim), step) for dim, step in self.links), self.spans, self.reach)
 
     @property
     def jump(self) -> Fraction:
         """Pixels between neighbouring units; of several sources the farthest apart."""
         return max((span.jump for span in self.spans), key=abs, default=Fraction(0))
 
-    def bounds(self, index: Sequence[int]) -> Bounds:
-        """Pixels seen by the unit at a full index into the value; beyond the image where it sees padding."""
+    def bounds(self, index: Sequence[int], *, real: bool = True) -> Bounds:
+        """Pixels seen by the unit at a full index into the value; unless `real`, as if maps had no borders."""
         unit = sum(step * index[dim] for dim, step in self.links)
-        return hull(span.at(unit) for span in self.spans)
+        return self.reach.at(unit) if real else hull(span.at(unit) for span in self.spans)
 
-    def sizes(self, shape: Shape) -> list[int]:
-        """Pixels seen by the units of one period that see any, of a value of this shape."""
+    def sizes(self) -> list[int]:
+        """Pixels seen by the units of one period that see any, borders disregarded."""
         if len(self.spans) == 1:
             return self.spans[0].sizes()
-        units = 1 + sum(step * (shape[dim] - 1) for dim, step in self.links)
-        merged = [hull(span.at(unit) for span in self.spans) for unit in range(units)]
+        merged = [hull(span.at(unit) for span in self.spans) for unit in range(self.reach.lo.size)]
         return [hi - lo + 1 for lo, hi in filter(None, merged)]
+
+
+def window_is_idle(**window: int) -> bool:
+    """Whether a sliding window moves nothing."""
+    return all(value == (0 if name == "padding" else 1) for name, value in window.items())
 
 
 Field = tuple[Axis, ...]
 
 
-def image_field(spatial_dims: Sequence[int]) -> Field:
-    """The field of the input image, whose spatial axes are these dimensions."""
-    return tuple(Axis(((dim, 1),), (identity(),)) for dim in spatial_dims)
+def image_field(shape: Shape) -> Field:
+    """The field of a batch of images, [1, spatial..., C]."""
+    return tuple(Axis(((dim, 1),), (identity(),), every_pixel(shape[dim])) for dim in range(1, len(shape) - 1))
 
 
-def join(fields: Iterable[Field], shape: Shape) -> Field:
+def join(fields: Iterable[Field]) -> Field:
     """The field of a value made of several of the same shape, entry by entry."""
-    return tuple(_join_axes(list(axes), shape) for axes in zip(*fields, strict=True))
+    return tuple(_join_axes(list(axes)) for axes in zip(*fields, strict=True))
 
 
 def over(field: Field, change: Callable[[Axis], Axis]) -> Field:
@@ -101,15 +120,9 @@ def over(field: Field, change: Callable[[Axis], Axis]) -> Field:
     return tuple(map(change, field))
 
 
-def collapsed(field: Field, shape: Shape) -> Field:
-    """The field of a value each entry of which may depend on all of a value of this shape."""
-
-    def flatten(axis: Axis) -> Axis:
-        for dim, _ in axis.links:
-            axis = axis.without(dim, shape[dim])
-        return axis
-
-    return over(field, flatten)
+def collapsed(field: Field) -> Field:
+    """The field of a value each entry of which may depend on all of this one."""
+    return over(field, Axis.collapse)
 
 
 def reshaped(field: Field, old: Shape, new: Shape) -> Field:
@@ -136,16 +149,16 @@ def _regroup(axis: Axis, old_dims: list[int], new_dims: list[int], old: Shape, n
         step = axis.step(wide_old[0])
         assert step is not None
         strides = {dim: math.prod(new[d] for d in new_dims if d > dim) for dim in wide_new}
-        return Axis(others + tuple((rank + dim, step * strides[dim]) for dim in wide_new), axis.spans)
+        return Axis(others + tuple((rank + dim, step * strides[dim]) for dim in wide_new), axis.spans, axis.reach)
     strides = {dim: math.prod(old[d] for d in old_dims if d > dim) for dim in wide_old}
     if len(wide_new) == 1 and linked == wide_old:
         last = axis.step(wide_old[-1])
         if last is not None and all(axis.step(dim) == last * strides[dim] for dim in wide_old):
-            return _normal((*others, (rank + wide_new[0], last)), axis.spans)
+            return _normal((*others, (rank + wide_new[0], last)), axis.spans, axis.reach)
     interleaved = linked == wide_old[:1] and old_dims[-1] != len(old) - 1 and not others
     if len(wide_new) == 1 and interleaved and axis.step(linked[0]) == 1:
         times = strides[linked[0]]
-        return Axis(((rank + wide_new[0], 1),), axis.each(lambda s: s.repeat(times)))
+        return Axis(((rank + wide_new[0], 1),), axis.each(lambda s: s.repeat(times)), axis.reach.repeat(times))
     for dim in linked:
         axis = axis.without(dim, old[dim])
     return axis
@@ -169,19 +182,20 @@ def _groups(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]]:
     return groups
 
 
-def _join_axes(axes: list[Axis], shape: Shape) -> Axis:
+def _join_axes(axes: list[Axis]) -> Axis:
     links = {axis.links for axis in axes if axis.links}
     if len(links) > 1:
         first = axes[0]
-        rest = [collapsed((axis,), shape)[0] if axis.links != first.links else axis for axis in axes[1:]]
-        axes, links = [first, *rest], {first.links}
-    chosen = next(iter(links), ())
-    return Axis(chosen, union([span for axis in axes for span in axis.spans]))
+        axes = [first, *(axis.collapse() if axis.links != first.links else axis for axis in axes[1:])]
+        links = {first.links}
+    spans = union([span for axis in axes for span in axis.spans])
+    return Axis(next(iter(links), ()), spans, together([axis.reach for axis in axes]))
 
 
-def _normal(links: tuple[tuple[int, int], ...], spans: tuple[Span, ...]) -> Axis:
+def _normal(links: tuple[tuple[int, int], ...], spans: tuple[Span, ...], reach: Reach) -> Axis:
     """An axis walked by one dimension alone has step 1."""
     if len(links) == 1 and links[0][1] != 1:
         step = links[0][1]
-        return Axis(((links[0][0], 1),), union([span.window(stride=step) for span in spans]))
-    return Axis(links, spans)
+        walked = union([span.window(stride=step) for span in spans])
+        return Axis(((links[0][0], 1),), walked, reach.window((reach.lo.size - 1) // step + 1, stride=step))
+    return Axis(links, spans, reach)

@@ -141,7 +141,9 @@ def _neighbours(model: nn.Module, shape: tuple[int, ...]) -> Iterator[str]:
         least = 0 if field.name.startswith("padding") else 1
         steps = (value + sign * step for step in range(1, _FARTHEST + 1) for sign in (-1, 1))
         candidates = (v for v in steps if v >= least)
-        legal = next((v for v in candidates if _fault(model.clone(**{field.name: v}), shape) is None), None)
+        legal = next(
+            (v for v in candidates if _fault(dataclasses.replace(model, **{field.name: v}), shape) is None), None
+        )
         if legal is not None:
             yield f"{field.name}={legal}"
     larger = ((*(n + step for n in shape[:-1]), shape[-1]) for step in itertools.chain(range(1, 9), range(16, 513, 16)))

@@ -59,7 +59,7 @@ class Reader:
         """All layers of the model."""
         closed, shape = self.trace.jaxpr, (1, *self.trace.input_shape)
         variables = [Value(leaf.shape, leaves=frozenset({i})) for i, leaf in enumerate(self.trace.leaves)]
-        image = Value(shape, field=image_field(range(1, len(shape) - 1)))
+        image = Value(shape, field=image_field(shape))
         self._run(closed.jaxpr, list(map(constant, closed.consts)), [*variables, image], None, ())
         return self.layers
 
@@ -212,6 +212,10 @@ class Reader:
             cut = [dim for dim in first.spatial_dims if value.shape[dim] != first.shape[dim]]
             return self._written("crop", value, aval, call, turn) if cut else value
         dim = params["dimension"]
+        inputs = [v for v in inputs if 0 not in v.shape]
+        data = [v for v in inputs if v.is_data]
+        if len(inputs) == 1:
+            return data[0]
         main = max(data, key=lambda v: v.shape[dim])
         if any(dim in v.spatial_dims for v in data):
             self._drop(layer for v in data for layer in v.tentative - main.tentative if layer.kind == "crop")
@@ -264,7 +268,7 @@ class Reader:
     def _without_statistics(self, data: Sequence[Value], value: Value) -> Value:
         """A pooled value that meets the map it was pooled from was a statistic of it, not a layer."""
         maps = [v for v in data if v.spatial_dims]
-        pooled = [v for v in data if not v.spatial_dims and v.shape == value.shape]
+        pooled = [v for v in data if not v.spatial_dims]
         if not maps or not pooled:
             return value
         found = frozenset().union(*(v.tentative for v in pooled))

@@ -8,8 +8,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cnn_jax.analysis.costs import rows_of, totals_of
 from cnn_jax import models
+from cnn_jax.analysis.costs import rows_of, totals_of
 from cnn_jax.analysis.table import Table
 from cnn_jax.analysis.trace import trace
 from cnn_jax.models.keywords import split_name

@@ -10,7 +10,6 @@ from fractions import Fraction
 from typing import Any
 
 from cnn_jax.analysis.field import Field
-from cnn_jax.analysis.span import Bounds
 from cnn_jax.errors import ConfigError
 
 Number = int | float
@@ -133,7 +132,8 @@ class Table:
         Args:
             layer: its name.
             unit: its place, (y, x) for images; none needed for a layer without place.
-            clip: leave out what lies beyond the image, in the padding.
+            clip: the pixels that really reach the unit; otherwise those of its theoretical field, which goes on beyond
+                the borders.
 
         Returns:
             ((top, bottom), (left, right)), both ends included; None for a unit that sees no pixel.
@@ -151,9 +151,7 @@ class Table:
             if not 0 <= at < size:
                 raise ConfigError(91, f"layer {layer} has no unit {unit}: use coordinates from 0 to {size - 1}")
             index[dim] = at
-        boxes = [
-            _clipped(axis.bounds(index), n if clip else None) for axis, n in zip(row.field, self.input, strict=False)
-        ]
+        boxes = [axis.bounds(index, real=clip) for axis in row.field]
         return None if any(box is None for box in boxes) else tuple(box for box in boxes if box is not None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,11 +189,11 @@ class Table:
         return html(self)
 
 
-def field_numbers(field: Field, shape: Sequence[int]):
+def field_numbers(field: Field):
     """Mean and largest receptive field and jump per axis of the image, or Nones for a value without place."""
     if not any(axis.links for axis in field):
         return None, None, None
-    sizes = [axis.sizes(shape) for axis in field]
+    sizes = [axis.sizes() for axis in field]
     mean = tuple(_number(Fraction(sum(s), len(s))) if s else 0 for s in sizes)
     return mean, tuple(max(s, default=0) for s in sizes), tuple(_number(abs(axis.jump)) for axis in field)
 
@@ -213,13 +211,6 @@ def _number(value: Fraction) -> Number:
 
 def _plain(value):
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
-
-
-def _clipped(bounds: Bounds, size: int | None) -> Bounds:
-    if bounds is None or size is None:
-        return bounds
-    lo, hi = max(bounds[0], 0), min(bounds[1], size - 1)
-    return (lo, hi) if lo <= hi else None
 
 
 def floats(shape: Sequence[int]) -> int:

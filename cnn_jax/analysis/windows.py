@@ -27,8 +27,9 @@ def convolution(params: Geometry, image: Value, kernel: Value, shape: Sequence[i
     strides, dilation = tuple(params["window_strides"]), tuple(params["rhs_dilation"])
     stretch = tuple(params["lhs_dilation"])
     padding = tuple((int(lo), int(hi)) for lo, hi in params["padding"])
+    counts = [shape[dim] for dim in out_dims]
     field = _moved(
-        image, dims, out_dims, stride=strides, padding=[lo for lo, _ in padding], size=kernel_size,
+        image, dims, out_dims, count=counts, stride=strides, padding=[lo for lo, _ in padding], size=kernel_size,
         dilation=dilation, input_dilation=stretch,
     )  # fmt: skip
     entries = math.prod(kernel.shape)
@@ -55,7 +56,7 @@ def pooling(params: Geometry, image: Value, shape: Sequence[int]) -> tuple[Geome
     padding = tuple((int(lo), int(hi)) for lo, hi in params["padding"])
     everywhere = range(len(window))
     field = _moved(
-        image, everywhere, everywhere, stride=strides, padding=[lo for lo, _ in padding], size=window,
+        image, everywhere, everywhere, count=shape, stride=strides, padding=[lo for lo, _ in padding], size=window,
         dilation=dilation, input_dilation=stretch,
     )  # fmt: skip
     dims = [dim for dim in image.spatial_dims if image.shape[dim] > 1 or window[dim] > 1 or len(window) > 2]
