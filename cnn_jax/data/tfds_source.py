@@ -2,7 +2,8 @@
 
 Prepared data is looked for under `TFDS_DATA_DIR` (default `~/tensorflow_datasets`) and read with random access, so it
 must be stored as ArrayRecord. What is not prepared is prepared here only if nothing has to be downloaded: by the
-user's own builder, or when the files lie in `TFDS_DATA_DIR/downloads/manual`. A training command downloads nothing.
+user's own builder, or when the files lie in `TFDS_DATA_DIR/downloads/manual/NAME`: mnist, fashion_mnist, kmnist and
+cifar10 without TensorFlow, others if their own builder needs none. A training command downloads nothing.
 
 Splits are train, test and validation; others are left out. A split without labels (all -1) counts as missing. Without
 test, validation is the test split (as everybody does with ImageNet); without both, 20% of train are held out.
@@ -78,36 +79,37 @@ def _prepared(name: str) -> Any:
             f"tfds:{name} is neither prepared under {shown(where)} nor a data set TFDS can prepare{reason}: check the "
             "name, its config and version, or set TFDS_DATA_DIR to the folder that holds it",
         ) from error
-    missing = _missing_files(builder, where)
+    manual = where / "downloads" / "manual" / builder.name
+    missing = _missing_files(builder, manual)
     if missing:
         code = f"tfds.builder('{name}', file_format='array_record').download_and_prepare()"
         raise DataError(
             15,
             f"tfds:{name} is not prepared under {shown(where)}: set TFDS_DATA_DIR to where it is, prepare it with "
             f'python -c "import tensorflow_datasets as tfds; {code}" (some data sets need TensorFlow for that), or put '
-            f"into {shown(_manual(where))}: {missing}",
+            f"into {shown(manual)}: {missing}",
         )
+    if builder.url_infos:
+        from cnn_jax.data.tfds_builders import without_tensorflow
+
+        builder = without_tensorflow(builder, manual, where)
     try:
         # TFDS prints to standard output, which belongs to the command's result.
         with contextlib.redirect_stdout(sys.stderr):
-            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual(where)))
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual))
     except Exception as error:
         raise DataError(15, f"tfds:{name} cannot be prepared under {shown(where)}: {_line(error)}") from error
     return builder
 
 
-def _missing_files(builder: Any, where: Path) -> str:
+def _missing_files(builder: Any, manual: Path) -> str:
     """Names and hashes of the files the builder would download and that are not in the manual folder."""
     missing = [
         f"{info.filename} from {url} (sha256 {info.checksum})"
         for url, info in (builder.url_infos or {}).items()
-        if not (_manual(where) / (info.filename or "")).is_file()
+        if not (manual / (info.filename or "")).is_file()
     ]
     return ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
-
-
-def _manual(where: Path) -> Path:
-    return where / "downloads" / "manual"
 
 
 def _read(name: str, builder: Any, size: tuple[int, int] | None, fit: str) -> Source:

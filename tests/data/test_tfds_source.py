@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
+import struct
 import subprocess
 import sys
+import tarfile
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -197,7 +203,7 @@ def test_what_would_be_downloaded_is_named_with_its_hash_and_place(data_dir):
     with pytest.raises(DataError) as caught:
         load_dataset("tfds:mnist")
     for part in (
-        str(data_dir), "TFDS_DATA_DIR", "train-images-idx3-ubyte.gz", "downloads/manual", "download_and_prepare",
+        str(data_dir), "TFDS_DATA_DIR", "train-images-idx3-ubyte.gz", "downloads/manual/mnist", "download_and_prepare",
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     ):  # fmt: skip
         assert part in caught.value.message
@@ -211,3 +217,62 @@ def test_damaged_records_are_named(prepare, data_dir):
     shard.write_bytes(data)
     with pytest.raises(DataError, match="tfds:tiny_pictures"):
         load_dataset("tfds:tiny_pictures")
+
+
+def _mnist_files(directory):
+    """MNIST's four files with 20 and 10 images instead of 70,000, and what they hold."""
+    generator, held = np.random.default_rng(0), {}
+    directory.mkdir(parents=True)
+    for split, stem, count in (("train", "train", 20), ("test", "t10k", 10)):
+        image, label = generator.integers(0, 256, (count, 28, 28), np.uint8), np.arange(count, dtype=np.uint8) % 10
+        held[split] = image, label
+        header = struct.pack(">4i", 2051, count, 28, 28)
+        (directory / f"{stem}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + image.tobytes()))
+        (directory / f"{stem}-labels-idx1-ubyte.gz").write_bytes(
+            gzip.compress(struct.pack(">2i", 2049, count) + label.tobytes())
+        )
+    return held
+
+
+def _cifar10_files(directory):
+    """CIFAR-10's archive with four images a batch."""
+    generator, held = np.random.default_rng(0), {"train": ([], []), "test": ([], [])}
+    directory.mkdir(parents=True)
+    with tarfile.open(directory / "cifar-10-binary.tar.gz", "w:gz") as archive:
+        for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
+            image, label = generator.integers(0, 256, (4, 32, 32, 3), np.uint8), generator.integers(0, 10, 4, np.uint8)
+            records = b"".join(bytes([y]) + x.transpose(2, 0, 1).tobytes() for x, y in zip(image, label, strict=True))
+            entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
+            entry.size = len(records)
+            archive.addfile(entry, io.BytesIO(records))
+            for store, values in zip(held["test" if "test" in name else "train"], (image, label), strict=True):
+                store.extend(values)
+    return held
+
+
+@pytest.mark.parametrize(("name", "write"), [("mnist", _mnist_files), ("cifar10", _cifar10_files)])
+def test_classic_sets_are_prepared_from_their_files_without_tensorflow(data_dir, monkeypatch, name, write):
+    manual = data_dir / "downloads" / "manual" / name
+    held = write(manual)
+    with pytest.raises(DataError, match=r"E-DATA-21.*sha256 is not [0-9a-f]{64}; fetch it again"):
+        load_dataset(f"tfds:{name}")
+    _accept(monkeypatch, manual)
+    dataset = load_dataset(f"tfds:{name}", validation=0)
+    for split, (image, label) in held.items():
+        pixels = np.asarray(image).reshape(len(label), *dataset.image_shape)
+        expected = sorted((p.tobytes(), int(y)) for p, y in zip(pixels, label, strict=True))
+        found = dataset.splits[split]
+        assert sorted((p.tobytes(), int(y)) for p, y in zip(found.image, found.label, strict=True)) == expected
+    # Stock TFDS, which knows nothing of our builder, reads the directory.
+    stock = tfds.data_source(name, split="test", data_dir=data_dir, download=False)
+    assert len(stock) == len(held["test"][1])
+    assert dataset.classes[:2] == {"mnist": ("0", "1"), "cifar10": ("airplane", "automobile")}[name]
+
+
+def _accept(monkeypatch, manual):
+    """Records the hashes of the files in `manual` as the right ones."""
+    infos = {
+        path.name: SimpleNamespace(filename=path.name, checksum=hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in manual.iterdir()
+    }
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "url_infos", infos)
