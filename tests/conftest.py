@@ -1,7 +1,10 @@
 """A strict house: warnings are errors, ranks never promote silently, eight virtual CPU devices."""
 
 import os
+import tempfile
 
+# Caches of the tests are the tests' own: nothing is read from or left in the user's.
+os.environ["CNN_JAX_CACHE"] = tempfile.mkdtemp(prefix="cnn-jax-tests-")
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 

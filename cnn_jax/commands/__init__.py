@@ -1,10 +1,10 @@
 """The commands of `cnn-jax`, one entry each; what a command needs is imported when it runs."""
 
 from cnn_jax.commands.command import Command
-from cnn_jax.commands.networks import DIFF, MODELS, SHOW
+from cnn_jax.commands.networks import CHECK, DIFF, ERRATA, MODELS, SHOW
 from cnn_jax.commands.running import EVAL, PREDICT, TRAIN
 from cnn_jax.commands.studies import HISTORY, REPORT
 
-COMMANDS: tuple[Command, ...] = (MODELS, SHOW, DIFF, TRAIN, EVAL, PREDICT, HISTORY, REPORT)
+COMMANDS: tuple[Command, ...] = (MODELS, SHOW, DIFF, CHECK, ERRATA, TRAIN, EVAL, PREDICT, HISTORY, REPORT)
 
 __all__ = ["COMMANDS", "Command"]

@@ -80,6 +80,35 @@ def _diff(options: argparse.Namespace, overrides: list[str]) -> None:
         print(difference)
 
 
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", metavar="FILE", help="a config file; its one model is checked")
+    what.add_argument("--experiment", metavar="FILE", help="an experiment file; every cell of its sweep is checked")
+    add_json(parser)
+
+
+def _check(options: argparse.Namespace, overrides: list[str]) -> int:
+    from cnn_jax.sweep.grid import check_cells, read_config_cell, read_experiment
+
+    cells = read_config_cell(options.config, overrides) if options.config else read_experiment(options.experiment)
+    problems = check_cells(cells)
+    if options.json:
+        print_json({"cells": len(cells), "illegal": [problem.to_dict() for problem in problems]})
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{len(cells) - len(problems)} of {len(cells)} cells are legal")
+    return 2 if problems else 0
+
+
+def _errata(options: argparse.Namespace, overrides: list[str]) -> None:
+    from cnn_jax import analysis
+
+    print_json(analysis.errata().to_dict()) if options.json else print(analysis.errata())
+
+
 MODELS = Command("models", "the catalogue: name, year, paper, parameters, MACs", add_json, _models)
 SHOW = Command("show", "the paper's table, computed from the network", _show_arguments, _show)
 DIFF = Command("diff", "what differs between two networks, layer by layer", _diff_arguments, _diff)
+CHECK = Command("check", "whether a config or a whole sweep has legal geometry", _check_arguments, _check, True)
+ERRATA = Command("errata", "what lectures, papers and code say that is not so, and what is", add_json, _errata)
