@@ -3,8 +3,8 @@
     python scripts/choose_learning_rates.py --workdir=runs/learning-rates
 
 Each network of the history's laptop preset is trained once with each of `LEARNING_RATES`. The validation errors are
-written to `experiments/results/history-learning-rates.json`; the test split is not looked at by this script. The seed is
-one that the history itself does not use.
+written to `experiments/results/history-learning-rates.json`; the test split is not looked at by this script. The
+seed is one that the history itself does not use.
 """
 
 from __future__ import annotations

@@ -12,15 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cnn_jax import analysis, models
-from cnn_jax.config import override, resolve, to_dict
-from cnn_jax.errors import CheckpointError, ConfigError
-from cnn_jax.sweep.cells import Cell, last_notes, run_cells
+from cnn_jax.config import override, resolve
+from cnn_jax.errors import ConfigError
+from cnn_jax.sweep.cells import Cell, run_cells
 from cnn_jax.sweep.live import LiveTable
-from cnn_jax.train.metrics import read_metrics
-from cnn_jax.train.workdir import DATASET, DONE, ENVIRONMENT, read_json, write_json
-
-RESULTS = "results.json"
+from cnn_jax.sweep.results import RESULTS, collect
+from cnn_jax.train.workdir import DONE, read_json, write_json
 
 
 class Network(NamedTuple):
@@ -136,96 +133,11 @@ def run_history(
         for cell, outcome in run_cells(every, workdir, table.listen):
             done = workdir / cell.id / DONE
             table.ended(cell, outcome, read_json(done) if done.is_file() else None)
-    results = collect(workdir, every, preset, time.time() - started)
+    results = collect("history", workdir, every, rows(), preset=preset, seconds=time.time() - started)
     write_json(workdir / RESULTS, results)
     return results
 
 
-def collect(workdir: Path, every: Sequence[Cell], preset: str, seconds: float) -> dict[str, Any]:
-    """Gathers the cells' results into the one document that reports and tables are made of.
-
-    Raises:
-        CheckpointError: no cell is done.
-    """
-    notes = last_notes(workdir)
-    done = [cell for cell in every if (workdir / cell.id / DONE).is_file()]
-    if not done:
-        errors = {note["error"] for note in notes.values() if note["error"]}
-        raise CheckpointError(9, f"no cell in {workdir} is done: {'; '.join(sorted(errors)) or 'run it first'}")
-    spec = read_json(workdir / done[0].id / DATASET)
-    config = to_dict(done[0].config)
-    seeds = len({cell.config.seed for cell in every})
-    return {
-        "experiment": "history",
-        "preset": preset,
-        "data": spec["name"],
-        "classes": spec["classes"],
-        "sizes": spec["sizes"],
-        "image_shape": spec["image_shape"],
-        "fingerprint": spec["fingerprint"],
-        "chance_error": 1 - 1 / len(spec["classes"]),
-        "budget": {key: config[key] for key in _BUDGET} | {"seeds": seeds},
-        "environment": read_json(workdir / done[0].id / ENVIRONMENT),
-        "seconds": round(seconds, 1),
-        "networks": [_describe(network, every, spec) for network in NETWORKS],
-        "cells": [_outcome(workdir, cell, notes.get(cell.id)) for cell in every],
-    }
-
-
-_BUDGET = (
-    "total_steps",
-    "total_epochs",
-    "total_examples",
-    "batch_size",
-    "augment",
-    "optimizer",
-    "schedule",
-    "precision",
-)
-
-
-def _describe(network: Network, every: Sequence[Cell], spec: Mapping[str, Any]) -> dict[str, Any]:
-    cell = next(cell for cell in every if cell.config.model.name.partition(":")[0] == network.family)
-    family = models.FAMILIES[network.family]
-    totals = analysis.totals(
-        models.create(cell.config.model.name, num_classes=len(spec["classes"])), tuple(spec["image_shape"])
-    )
-    return {
-        "family": network.family,
-        "label": network.label,
-        "model": cell.config.model.name,
-        "learning_rate": cell.config.optimizer.learning_rate,
-        "year": family.year,
-        "paper": family.paper,
-        "params": totals["params"],
-        "macs": totals["macs"],
-    }
-
-
-def _outcome(workdir: Path, cell: Cell, note: Mapping[str, Any] | None) -> dict[str, Any]:
-    own = workdir / cell.id
-    outcome = {
-        "family": cell.config.model.name.partition(":")[0],
-        "seed": cell.config.seed,
-        "id": cell.id,
-        "workdir": cell.id,
-        "status": "done" if (own / DONE).is_file() else (note or {"status": "missing"})["status"],
-        "error": note["error"] if note else None,
-    }
-    if outcome["status"] != "done":
-        return outcome
-    final = read_json(own / DONE)
-    kept = ("seconds", "best_step", "train", "validation", "test")
-    return {**outcome, **{key: final.get(key) for key in kept}, "steps": final["step"], "curve": _curve(own)}
-
-
-def _curve(workdir: Path) -> list[dict[str, Any]]:
-    """One point for each validation: its metrics, and the training metrics of the log line before it."""
-    points, train = [], {}
-    for line in read_metrics(workdir):
-        if line["split"] == "train":
-            train = {"train_loss": line["loss"], "train_accuracy": line["accuracy"]}
-        elif line["split"] == "validation":
-            own = {"validation_loss": line["loss"], "validation_accuracy": line["accuracy"]}
-            points.append({"step": line["step"], "epoch": line["epoch"], **train, **own})
-    return points
+def rows() -> list[tuple[str, str]]:
+    """Family and label of every network, in historical order."""
+    return [(network.family, network.label) for network in NETWORKS]
