@@ -109,7 +109,7 @@ class GoogLeNet(fnn.Module):
                 taps[f"aux_{row}"] = self._auxiliary(x, f"aux_{row}", train)
         x = nn.GlobalAvgPool(name="gap")(x) if self.head == "gap" else x.reshape(x.shape[0], -1)  # 1024
         x = taps["pre_logits"] = nn.Dropout(self.dropout, name="dropout")(x, train=train)
-        x = nn.Dense(self.num_classes, kernel_init=nn.initializer(self.initializer), name="fc")(x)  # classes
+        x = nn.Dense(self.num_classes, kernel_init=nn.classifier_initializer(self.initializer), name="fc")(x)  # classes
         return x.astype(jnp.float32), taps
 
     def _conv(self, x, features, kernel_size, name, train, strides=1):

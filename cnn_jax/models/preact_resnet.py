@@ -87,5 +87,7 @@ class PreactResNet(fnn.Module):
         x = nn.Activation(self.activation, name=self.activation)(x)
         x = taps["pre_logits"] = nn.GlobalAvgPool(name="gap")(x)  #                   256 or 64
         x = nn.Dropout(self.dropout, name="dropout")(x, train=train)
-        x = nn.Dense(self.num_classes, kernel_init=kernel_init, name="fc")(x)  #      classes
+        x = nn.Dense(self.num_classes, kernel_init=nn.classifier_initializer(self.initializer), name="fc")(
+            x
+        )  #      classes
         return x.astype(jnp.float32), taps

@@ -102,7 +102,7 @@ class ResNet(fnn.Module):
             taps[f"conv{stage}_x"] = x
         x = taps["pre_logits"] = nn.GlobalAvgPool(name="gap")(x)  #                   512, 2048 or 64
         x = nn.Dropout(self.dropout, name="dropout")(x, train=train)
-        x = nn.Dense(self.num_classes, kernel_init=nn.initializer(self.initializer), name="fc")(x)  # classes
+        x = nn.Dense(self.num_classes, kernel_init=nn.classifier_initializer(self.initializer), name="fc")(x)  # classes
         return x.astype(jnp.float32), taps
 
     def _stages(self) -> tuple[bool, tuple[int, ...]]:

@@ -70,7 +70,7 @@ class Xception(fnn.Module):
     @fnn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
         """[N, H, W, C] to (logits [N, num_classes], taps)."""
-        taps, kernel_init = {}, nn.initializer(self.initializer)
+        taps = {}
         for i, features in enumerate(self.stem_features, 1):  #                   149x149x32, 147x147x64
             strides = self.strides if i == 1 else 1
             x = self._conv(x, features, 3, strides, self.padding, f"block1_conv{i}", train)
@@ -93,7 +93,9 @@ class Xception(fnn.Module):
         taps[f"block{block}"] = x
         x = taps["pre_logits"] = nn.GlobalAvgPool(name="gap")(x)  #               2048
         x = nn.Dropout(self.dropout, name="dropout")(x, train=train)
-        x = nn.Dense(self.num_classes, kernel_init=kernel_init, name="predictions")(x)  # classes
+        x = nn.Dense(self.num_classes, kernel_init=nn.classifier_initializer(self.initializer), name="predictions")(
+            x
+        )  # classes
         return x.astype(jnp.float32), taps
 
     def _down(self, x, block, features, train, *, first_act=True):

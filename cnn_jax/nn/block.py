@@ -13,7 +13,7 @@ import jax
 
 from cnn_jax.nn.activation import Activation, Dropout
 from cnn_jax.nn.conv import Conv, Dense
-from cnn_jax.nn.initializers import initializer
+from cnn_jax.nn.initializers import classifier_initializer, initializer
 from cnn_jax.nn.norm import norm as apply_norm
 
 
@@ -111,4 +111,6 @@ def fc_head(
         x = Activation(activation, name=f"fc{number}_{activation}")(x)
         x = x if dropout_first else drop(x, train=train)
         taps[f"fc{number}"] = x
-    return Dense(num_classes, kernel_init=kernel_init, name=f"fc{first + len(features)}")(x), taps
+    return Dense(num_classes, kernel_init=classifier_initializer(initializer_name), name=f"fc{first + len(features)}")(
+        x
+    ), taps

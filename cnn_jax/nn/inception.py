@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from cnn_jax.nn.activation import Activation, Dropout
 from cnn_jax.nn.block import conv_norm_act
 from cnn_jax.nn.conv import Dense, same_padding, scale_features
-from cnn_jax.nn.initializers import initializer
+from cnn_jax.nn.initializers import classifier_initializer, initializer
 from cnn_jax.nn.pool import AvgPool, MaxPool
 
 InceptionName = Literal["reduced", "naive"]
@@ -118,4 +118,6 @@ class AuxiliaryHead(nn.Module):
         hidden = Dense(scale_features(1024, self.width), kernel_init=kernel_init, name="fc")
         x = Activation(self.activation, name=f"fc_{self.activation}")(hidden(x.reshape(x.shape[0], -1)))  # 1024
         x = Dropout(0.7, name="dropout")(x, train=train)
-        return Dense(self.num_classes, kernel_init=kernel_init, name="classifier")(x).astype(jnp.float32)  # classes
+        return Dense(self.num_classes, kernel_init=classifier_initializer(self.kernel_init_name), name="classifier")(
+            x
+        ).astype(jnp.float32)  # classes

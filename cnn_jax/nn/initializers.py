@@ -68,3 +68,12 @@ def initializer(name: str) -> Initializer:
     if name not in INITIALIZERS:
         raise ConfigError(56, f"unknown initializer {name!r}; legal: {', '.join(get_args(InitializerName))}")
     return INITIALIZERS[name]
+
+
+def classifier_initializer(name: str) -> Initializer:
+    """The initialiser of a network's last layer, given that of the others.
+
+    He's variance makes up for the half that a ReLU removes. No ReLU follows the classifier, so there the small
+    Gaussian keeps the first logits near zero.
+    """
+    return initializer("gaussian" if name == "he" else name)

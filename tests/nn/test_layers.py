@@ -1,0 +1,163 @@
+"""Linen layers: parameters, statistics, dtype, and errors that know where they happened."""
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from cnn_jax import nn
+from cnn_jax.errors import ConfigError, GeometryError
+
+KEY = jax.random.key(0)
+rng = np.random.default_rng(0)
+
+
+def test_conv_is_lax_with_a_bias():
+    x = jnp.asarray(rng.normal(size=(2, 9, 8, 6)), jnp.float32)
+    layer = nn.Conv(
+        4, (3, 2), (2, 1), padding=((1, 0), (0, 1)), feature_group_count=2, bias_init=nn.initializer("ones")
+    )
+    variables = layer.init(KEY, x)
+    kernel = variables["params"]["kernel"]
+    assert kernel.shape == (3, 2, 3, 4)
+    expected = 1 + lax.conv_general_dilated(
+        x, kernel, (2, 1), ((1, 0), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=2
+    )
+    np.testing.assert_allclose(layer.apply(variables, x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_compute_in_the_dtype_of_the_input():
+    x = jnp.ones((1, 4, 4, 2), jnp.bfloat16)
+    for layer in (
+        nn.Conv(3, 3, padding=1),
+        nn.Dense(3),
+        nn.GroupNorm(1),
+        nn.LocalResponseNorm(),
+        nn.Activation("prelu"),
+    ):
+        y, variables = layer.init_with_output(KEY, x)
+        assert y.dtype == jnp.bfloat16
+        assert {leaf.dtype for leaf in jax.tree.leaves(variables)} <= {jnp.dtype("float32")}
+    assert nn.Conv(3, 3, padding=1, dtype=jnp.float32).init_with_output(KEY, x)[0].dtype == jnp.float32
+
+
+def test_batch_norm_statistics_are_float32_under_bfloat16():
+    x = rng.normal(50.0, 1.0, (32, 8, 8, 3)).astype(jnp.bfloat16)
+    layer = nn.BatchNorm()
+    variables = layer.init(KEY, x, train=False)
+    y, new = layer.apply(variables, jnp.asarray(x), train=True, mutable=["batch_stats"])
+    assert y.dtype == jnp.bfloat16
+    exact = x.astype(float)
+    stats = new["batch_stats"]
+    assert stats["mean"].dtype == stats["var"].dtype == jnp.float32
+    np.testing.assert_allclose(stats["mean"], 0.1 * exact.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * exact.var((0, 1, 2)), rtol=1e-3)
+    normalised = (exact - exact.mean((0, 1, 2))) / np.sqrt(exact.var((0, 1, 2)) + 1e-5)
+    np.testing.assert_allclose(y.astype(jnp.float32), normalised, rtol=2e-2, atol=2e-2)
+
+
+def test_batch_norm_evaluates_with_running_statistics():
+    x = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)
+    layer = nn.BatchNorm(epsilon=0.0)
+    variables = layer.init(KEY, x, train=True)
+    np.testing.assert_array_equal(variables["batch_stats"]["mean"], np.zeros(3))
+    variables = {
+        "params": {"scale": jnp.full(3, 2.0), "bias": jnp.ones(3)},
+        "batch_stats": {"mean": jnp.full(3, 5.0), "var": jnp.full(3, 4.0)},
+    }
+    np.testing.assert_allclose(layer.apply(variables, x, train=False), (x - 5) / 2 * 2 + 1, rtol=1e-5, atol=1e-6)
+
+
+def test_batch_norm_synchronises_over_replicas():
+    x = jnp.asarray(rng.normal(2.0, 3.0, (8, 4, 4, 3)), jnp.float32)
+    layer = nn.BatchNorm()
+    variables = layer.init(KEY, x, train=True)
+
+    def apply(variables, x):
+        return layer.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    whole, stats = apply(variables, x)
+    mapped = jax.vmap(apply, in_axes=(None, 0), out_axes=0, axis_name="replica")
+    alone, _ = mapped(variables, x.reshape(2, 4, 4, 4, 3))
+    with nn.cross_replica("replica"):
+        synchronised, synchronised_stats = mapped(variables, x.reshape(2, 4, 4, 4, 3))
+    np.testing.assert_allclose(synchronised.reshape(whole.shape), whole, rtol=1e-4, atol=1e-5)
+    for replica in (0, 1):
+        jax.tree.map(lambda a, b, r=replica: np.testing.assert_allclose(a[r], b, rtol=1e-5), synchronised_stats, stats)
+    assert np.abs(alone.reshape(whole.shape) - whole).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (nn.Conv(4, 9, padding=0), "9x9"),
+        (nn.Conv(4, 3, padding=1, feature_group_count=2), "multiple of 2"),
+        (nn.MaxPool(7), "7x7"),
+        (nn.AvgPool(7, 2), "7x7"),
+    ],
+)
+def test_geometry_errors_name_the_layer(layer, words):
+    class Block(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            return layer.clone(name="inner", parent=self)(x)
+
+    class Net(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            return Block(name="outer")(x)
+
+    with pytest.raises(GeometryError) as caught:
+        jax.eval_shape(Net().init, KEY, jnp.zeros((1, 5, 5, 3)))
+    assert caught.value.layer == "outer/inner"
+    assert words in str(caught.value)
+
+
+def test_ceil_pooling_reaches_the_last_partial_window():
+    x = jnp.arange(36.0).reshape(1, 6, 6, 1)
+    pooled = nn.MaxPool(3, 2, "CEIL").apply({}, x)
+    np.testing.assert_array_equal(pooled[0, :, :, 0], [[14, 16, 17], [26, 28, 29], [32, 34, 35]])
+    assert nn.MaxPool(3, 2).apply({}, x).shape == (1, 2, 2, 1)
+
+
+def test_dropout_is_silent_unless_training():
+    x = jnp.ones((4, 50))
+    layer = nn.Dropout(0.5)
+    np.testing.assert_array_equal(layer.apply({}, x, train=False), x)
+    dropped = layer.apply({}, x, train=True, rngs={"dropout": KEY})
+    assert set(np.unique(dropped)) == {0.0, 2.0}
+
+
+def test_initializers_have_the_papers_spread():
+    shape = (3, 3, 20, 90)
+    fan_in, fan_out = 3 * 3 * 20, 3 * 3 * 90
+    for name, deviation in {
+        "gaussian": 0.01,
+        "gaussian_0.1": 0.1,
+        "he": np.sqrt(2 / fan_in),
+        "glorot": np.sqrt(2 / (fan_in + fan_out)),
+        "lecun": 2.4 / fan_in / np.sqrt(3),
+    }.items():
+        values = np.asarray(jax.jit(nn.initializer(name), static_argnums=1)(KEY, shape))
+        np.testing.assert_allclose(values.std(), deviation, rtol=3e-2, err_msg=name)
+    assert np.abs(values).max() <= 2.4 / fan_in
+
+
+def test_identity_passes_through_and_bilinear_interpolates():
+    x = jnp.asarray(rng.normal(size=(1, 5, 5, 3)), jnp.float32)
+    same = nn.Conv(3, 3, padding=1, kernel_init=nn.initializer("identity"))
+    np.testing.assert_allclose(same.init_with_output(KEY, x)[0], x, rtol=1e-6)
+    # FCN surgery.py upsample_filt(4)
+    row = np.array([0.25, 0.75, 0.75, 0.25])
+    np.testing.assert_allclose(nn.initializer("bilinear")(KEY, (4, 4, 2, 2))[:, :, 1, 1], np.outer(row, row))
+
+
+def test_unknown_names_list_the_legal_ones():
+    with pytest.raises(ConfigError, match=r"'xavier'.*glorot, he"):
+        nn.initializer("xavier")
+    with pytest.raises(ConfigError, match=r"'bn'.*lrn, batch"):
+        nn.norm(jnp.zeros((1, 2)), "bn", name="n", train=False)
+    with pytest.raises(ConfigError, match=r"'min'.*max, avg"):
+        nn.pool(jnp.zeros((1, 2, 2, 1)), "min", 2, 2, name="p")
