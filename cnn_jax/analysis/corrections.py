@@ -63,7 +63,7 @@ class Errata:
 @cache
 def errata() -> Errata:
     """The errata, from the data file beside this module."""
-    entries = json.loads(resources.files(__package__).joinpath("errata.json").read_text(encoding="utf-8"))
+    entries = json.loads(resources.files("cnn_jax.analysis").joinpath("errata.json").read_text(encoding="utf-8"))
     return Errata(tuple(Erratum(**(entry | {"where": tuple(entry["where"])})) for entry in entries))
 
 

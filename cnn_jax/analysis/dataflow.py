@@ -203,7 +203,7 @@ def _cut(source: tuple[Field, tuple[int, ...]], shape: Shape) -> Field:
 
 
 def _dynamic_slice(params: Params, values: Sequence[Value], shape: Shape) -> Field:
-    return _cut(_first(values), shape) if values[0].field is not None else everything(values, shape)
+    return _cut(_first(values), shape) if values[0].field is not None else everything(values)
 
 
 def _gather(params: Params, values: Sequence[Value], shape: Shape) -> Field:

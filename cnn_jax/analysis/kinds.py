@@ -32,6 +32,8 @@ ACTIVATIONS = frozenset(
 )
 """Functions of `jax.nn` whose name stands in the jaxpr."""
 PRIMITIVE_ACTIVATIONS = {"tanh": "tanh", "logistic": "sigmoid", "erf": "gelu"}
+SELF_GATED = {"tanh": "gelu", "gelu": "gelu", "sigmoid": "silu"}
+"""What an activation is called that multiplies its own input."""
 NORMALISING = frozenset({"rsqrt", "sqrt", "pow"})
 POOLS = {
     "max": "max_pool",

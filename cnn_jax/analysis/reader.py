@@ -27,6 +27,7 @@ from cnn_jax.analysis.kinds import (
     POOLS,
     PRIMITIVE_ACTIVATIONS,
     REDUCTIONS,
+    SELF_GATED,
     TENTATIVE,
     WINDOWED,
     kind_of_module,
@@ -243,6 +244,8 @@ class Reader:
             value = self._written("relu", value, aval, call, turn)
         elif name in ("add", "add_any", "max") and _separate(data):
             value = self._written("maximum" if name == "max" else "add", value, aval, call, turn)
+        elif name == "mul" and layer is not None and _gated_by_itself(data, layer):
+            layer.kind = SELF_GATED[layer.kind]
         elif name in ("div", "mul") and layer is not None and others:
             layer.kind = AVERAGED.get(layer.kind, layer.kind)
         elif name == "convert_element_type":
@@ -303,6 +306,7 @@ class Reader:
     def _written(self, kind, value: Value, aval, call, turn, *, leaves=frozenset(), matrix=False, **geometry) -> Value:
         itemsize = aval.dtype.itemsize
         layer = Layer(kind, call, turn, value.shape, itemsize, value.field or (), number=self._count, **geometry)
+        layer.after = value.layer
         self._count += 1
         self.layers.append(layer)
         layer.leaves |= leaves
@@ -352,6 +356,11 @@ def _parallel(layers: Sequence[Layer]) -> bool:
     *pieces, last = layers
     geometry = {(p.kind, p.kernel, p.strides, p.padding, p.dilation, p.field) for p in pieces}
     return len(pieces) > 1 and last.kind == "concat" and len(geometry) == 1 and pieces[0].kind == "conv"
+
+
+def _gated_by_itself(data: Sequence[Value], layer: Layer) -> bool:
+    """Whether the latest layer is an activation whose own input is multiplied by it, as in x sigmoid(x)."""
+    return len(data) == 2 and layer.kind in SELF_GATED and any(v.layer is layer.after for v in data)
 
 
 def _grow(layer: Layer, value: Value, call: int | None) -> None:

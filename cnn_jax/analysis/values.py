@@ -30,6 +30,7 @@ class Layer:
         kernel, strides, padding, dilation, groups, remainder: of a window; per spatial dimension.
         macs: multiply-accumulates of a conv or dense layer at batch 1.
         number: its place among the layers found.
+        after: the layer whose output it was applied to, if any.
         leaves: variables that the operation itself reads.
     """
 
@@ -47,6 +48,7 @@ class Layer:
     remainder: tuple[int, ...] | None = None
     macs: int = 0
     number: int = 0
+    after: Layer | None = dataclasses.field(default=None, repr=False)
     leaves: set[int] = dataclasses.field(default_factory=set)
 
 

@@ -20,7 +20,7 @@ class Branches(nn.Module):
         x = skip = nn.Conv(2, (3, 4), strides=(2, 1), padding=((1, 0), (2, 1)))(x)
         x = nn.relu(x + nn.Conv(2, (3, 3), padding="SAME")(x))
         wide = nn.Conv(2, (3, 3), kernel_dilation=(2, 3), padding=((2, 2), (3, 3)))(x)
-        x = jnp.concatenate([nn.max_pool(x, (3, 2), (1, 1), padding=((1, 1), (0, 1))), wide], -1)
+        x = jnp.concatenate([ops.max_pool(x, (3, 2), strides=1, padding=((1, 1), (0, 1))), wide], -1)
         x = nn.Conv(3, (2, 3), strides=(1, 2), padding="VALID")(x)
         x = nn.ConvTranspose(2, (3, 4), strides=(3, 2), padding="VALID")(x)
         x = nn.Conv(2, (2, 2), strides=(2, 1), padding=1)(x)
