@@ -105,27 +105,27 @@ def _tiles(results: Results) -> list[tuple[str, str, str]]:
     seeds = f"{len(results.networks)} networks, {results.seeds} seed{'s' if results.seeds != 1 else ''} each"
     tiles.append(("runs finished", f"{finished} of {len(results.runs)}", seeds))
     seconds = sum(run.seconds or 0.0 for run in results.runs)
-    tiles.append(("time spent training", words.duration(seconds), _machine(results.raw.get("environment") or {})))
+    tiles.append(("time spent training", words.duration(seconds), machine(results)))
     return tiles
 
 
 def budget_line(results: Results) -> str:
     """What every network had: how much training, on what."""
     raw, budget = results.raw, results.raw.get("budget") or {}
-    length = next(
-        (
-            f"{budget[key]:,} {name}"
-            for key, name in (("total_epochs", "epochs"), ("total_steps", "steps"), ("total_examples", "examples"))
-            if budget.get(key)
-        ),
-        "the same time",
-    )
     sizes = raw.get("sizes") or {}
     shape = "×".join(map(str, raw.get("image_shape") or ()))
     images = f"{sizes['train']:,} training images" if "train" in sizes else "the training images"
     batch = f" in batches of {budget['batch_size']}" if budget.get("batch_size") else ""
     tested = f", tested on {sizes['test']:,} others" if "test" in sizes else ""
-    return f"{length} of {images} of {raw.get('data')} ({shape}){batch}{tested}"
+    return f"{length(results)} {'of' if budget.get('total_epochs') else 'on'} {images} of {raw.get('data')} ({shape}){batch}{tested}"
+
+
+def length(results: Results) -> str:
+    """How long every run trained: `5 epochs`, `705 steps` or `90,000 examples`."""
+    budget = results.raw.get("budget") or {}
+    kinds = (("total_epochs", "epoch"), ("total_steps", "step"), ("total_examples", "example"))
+    given = next(((budget[key], name) for key, name in kinds if budget.get(key)), None)
+    return f"{given[0]:,} {given[1]}{'' if given[0] == 1 else 's'}" if given else "an unknown number"
 
 
 def device_line(results: Results) -> str:
@@ -135,14 +135,16 @@ def device_line(results: Results) -> str:
     named = ", ".join(f"{name} {versions[name]}" for name in ("jax", "flax") if versions.get(name))
     commit = environment.get("commit") or ""
     parts = [
-        _machine(environment),
+        machine(results),
         named,
         f"commit {commit[:10]}{'+' if commit.endswith('+') else ''}" if commit else "",
     ]
     return " · ".join(part for part in parts if part)
 
 
-def _machine(environment: Mapping[str, Any]) -> str:
+def machine(results: Results) -> str:
+    """The devices and the number of cores."""
+    environment = results.raw.get("environment") or {}
     devices = list(environment.get("devices") or [])
     kinds = [f"{devices.count(kind)} × {kind}" if devices.count(kind) > 1 else kind for kind in dict.fromkeys(devices)]
     cores = environment.get("cpu_count")

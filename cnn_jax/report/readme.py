@@ -2,22 +2,25 @@
 
 A section between `<!-- generated: NAME -->` and `<!-- end -->` is replaced by the table of
 `experiments/results/NAME.json`, or by its answer in words where the mark says `NAME:answer`. Nothing in such a section
-is written by hand.
+is written by hand. NAME `recipes` stands for all networks trained by a recipe of their own, in one table.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_jax.errors import CnnJaxError, ConfigError
-from cnn_jax.report.page import budget_line, device_line
-from cnn_jax.report.results import Results, read_results
-from cnn_jax.report.words import answer, column, count, duration
+from cnn_jax.errors import CheckpointError, CnnJaxError, ConfigError
+from cnn_jax.report.page import budget_line, device_line, length, machine
+from cnn_jax.report.results import Results, parse_results, read_results
+from cnn_jax.report.words import answer, column, count, duration, plus_minus
 
 _SECTION = re.compile(r"<!-- generated: (?P<name>\S+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+RECIPES = "recipes"
 _OPENING = re.compile(r"<!-- generated:")
 
 
@@ -57,13 +60,45 @@ def table(results: Results) -> str:
     return "\n".join([*lines, "", f"Mean ± half the 95% t interval over seeds; {made}.", ""])
 
 
+def recipe_table(recipes: Sequence[Results]) -> str:
+    """Networks trained each by a recipe of its own, on data of its own, as one Markdown table."""
+    lines = [
+        "| network | data | budget | parameters | test error, % | seeds | time a run | on |",
+        "|---|---|---|---:|---:|---:|---:|---|",
+    ]
+    for results in recipes:
+        for network in results.networks:
+            seconds = network.mean(lambda run: run.seconds)
+            cells = [
+                _plain(network.label), _plain(str(results.raw.get("data"))), _plain(length(results)),
+                f"{network.params:,}", plus_minus(network.test_error), str(len(network.done)),
+                duration(seconds and seconds.mean), _plain(machine(results)),
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "Mean ± half the 95% t interval over seeds.", ""])
+
+
 def _section(name: str, results: Path) -> str:
+    if name == RECIPES:
+        recipes = [found for file in sorted(results.glob("*.json")) if (found := _recipe(file))]
+        if not recipes:
+            raise CheckpointError(24, f"{results} holds no recipe's results: scripts/run_recipe.py writes them")
+        return f"<!-- generated: {name} -->\n{recipe_table(recipes)}<!-- end -->"
     file, _, what = name.partition(":")
     if what not in ("", "answer") or Path(file).name != file:
         raise ConfigError(81, f"generated section {name!r} is not known: use NAME or NAME:answer")
     found = read_results(results / f"{file}.json")
     body = " ".join(map(_plain, answer(found))) + "\n" if what else table(found)
     return f"<!-- generated: {name} -->\n{body}<!-- end -->"
+
+
+def _recipe(file: Path) -> Results | None:
+    """A recipe's results; None when the file holds something else."""
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(21, f"{file} is damaged ({error}): run the sweep again to rewrite it") from error
+    return parse_results(raw, str(file)) if isinstance(raw, dict) and raw.get("preset") == "recipe" else None
 
 
 def _plain(words: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from synthetic_history import synthetic
 
-from cnn_jax.errors import ConfigError
+from cnn_jax.errors import CheckpointError, ConfigError
 from cnn_jax.report.readme import main, regenerate
 
 README = """# Title
@@ -50,6 +50,25 @@ def test_text_of_others_cannot_break_the_table(results: Path):
     document["networks"][0]["label"] = "a|b<i>"
     (results / "history.json").write_text(json.dumps(document))
     assert "| a\\|b\\<i\\> |" in regenerate(README, results)
+
+
+def test_recipes_are_gathered_in_one_table(results: Path):
+    text = "<!-- generated: recipes -->\n<!-- end -->\n"
+    with pytest.raises(CheckpointError, match="holds no recipe"):
+        regenerate(text, results)
+    for family, data, scale in (("lenet", "MNIST", 0.02), ("resnet", "CIFAR-10 (JPEG)", 0.8)):
+        document = {**synthetic(scale=scale, epochs=20), "preset": "recipe", "data": data}
+        for key in ("networks", "cells"):
+            document[key] = [entry for entry in document[key] if entry["family"] == family]
+        (results / f"{family}.json").write_text(json.dumps(document))
+    (results / "history-learning-rates.json").write_text("[]")
+    rows = [line for line in regenerate(text, results).splitlines() if line.startswith("| ")]
+    assert len(rows) == 3
+    assert rows[1].startswith("| LeNet-5 | MNIST | 20 epochs | 62,006 | 0.98 ± 0.03 | 3 | ")
+    assert rows[2].startswith("| ResNet | CIFAR-10 (JPEG) | 20 epochs | 272,474 | 12.4 ± 1.3 | 3 | ")
+    (results / "broken.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"broken\.json is damaged"):
+        regenerate(text, results)
 
 
 @pytest.mark.parametrize(
