@@ -98,8 +98,8 @@ def check_ranks(x: Array, kernel: Array) -> int:
     if rank not in (1, 2, 3) or x.ndim != kernel.ndim:
         raise GeometryError(
             5,
-            f"image of shape {x.shape} and kernel of shape {kernel.shape} do not go together: use [N, spatial..., C] and "
-            "[spatial..., C / groups, features] with the same 1 to 3 spatial dimensions",
+            f"image of shape {x.shape} and kernel of shape {kernel.shape} do not go together: use [N, spatial..., C] "
+            "and [spatial..., C / groups, features] with the same 1 to 3 spatial dimensions",
         )
     return rank
 
@@ -122,6 +122,7 @@ def check_channels(channels: int, kernel_channels: int, features: int, groups: i
     if channels != kernel_channels * groups:
         raise GeometryError(
             6,
-            f"a kernel for {kernel_channels} channels per group and {groups} groups does not fit an image with {channels} "
-            f"channels: use a kernel for {channels // groups} channels, or an image with {kernel_channels * groups}",
+            f"a kernel for {kernel_channels} channels per group and {groups} groups does not fit an image with "
+            f"{channels} channels: use a kernel for {channels // groups} channels, or an image with "
+            f"{kernel_channels * groups}",
         )

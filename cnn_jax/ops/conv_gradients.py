@@ -16,7 +16,8 @@ from jax import Array, lax
 from cnn_jax.ops.geometry import Pads
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
-# Of image and gradient together, what a core's caches hold; measured on two AVX-512 cores, batch 128, images of 8 to 32.
+# Of image and gradient together, what a core's caches hold; measured on two AVX-512 cores with
+# batches of 128 images of 8 to 32 pixels.
 _CHUNK_BYTES = 2**20
 _CHUNK_BYTES_FEW_CHANNELS = 2**22
 _FEW_CHANNELS = 16
@@ -75,13 +76,15 @@ def input_gradient(g: Array, kernel: Array, sizes: Pair, strides: Pair, pads: Pa
         return _fit(spread(conv2d(g, kernel.transpose(0, 1, 3, 2), (1, 1), _NO_PADS, (1, 1)), strides), sizes, pads)
     if dilation != (1, 1):
         return _flipped_conv(spread(g, strides), kernel, sizes, pads, dilation)
-    (a, b), (s, t), (c, f) = kernel.shape[:2], strides, kernel.shape[2:]
+    (a, b, c, f), (s, t) = kernel.shape, strides
     rows, columns = -(-a // s), -(-b // t)
     taps = lax.pad(
         kernel, jnp.zeros((), kernel.dtype), [(0, rows * s - a, 0), (0, columns * t - b, 0), *((0, 0, 0),) * 2]
     )
     taps = taps.reshape(rows, s, columns, t, c, f).transpose(0, 2, 5, 1, 3, 4).reshape(rows, columns, f, s * t * c)
-    phases = conv2d(g, jnp.flip(taps, (0, 1)), (1, 1), ((rows - 1, rows - 1), (columns - 1, columns - 1)), (1, 1))
+    phases: Array = conv2d(
+        g, jnp.flip(taps, (0, 1)), (1, 1), ((rows - 1, rows - 1), (columns - 1, columns - 1)), (1, 1)
+    )
     n, h, w = phases.shape[:3]
     dx = phases.reshape(n, h, w, s, t, c).transpose(0, 1, 3, 2, 4, 5).reshape(n, h * s, w * t, c)
     return _fit(dx, sizes, pads)

@@ -22,8 +22,8 @@ def conv_matrix(
 ) -> Float[np.ndarray, "outputs inputs"]:
     """The matrix C of a cross-correlation: `conv(x[None], kernel).ravel() == C @ x.ravel()`.
 
-    A teaching tool: the matrix is dense, (out... * features) x (sizes... * C), and refused beyond 10^8 entries. Rows and
-    columns run in the order of the flattened arrays. A 3x3 kernel on a 4x4 image gives the 4 x 16 matrix of the paper.
+    A teaching tool: the matrix is dense, (out... * features) x (sizes... * C), and refused beyond 10^8 entries. Rows
+    and columns run in the order of the flattened arrays. A 3x3 kernel on a 4x4 image gives the paper's 4 x 16 matrix.
 
     Args:
         kernel: [spatial..., C, features].

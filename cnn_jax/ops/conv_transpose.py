@@ -29,15 +29,15 @@ def conv_transpose(
 ) -> Float[Array, "n *out features"]:
     """The adjoint of `conv` with the same kernel: <conv(u, k), x> = <u, conv_transpose(x, k)> for all u and x.
 
-    This is the backward pass of a convolution in its input, which a decoder uses as a layer (Zeiler et al. 2010; Dumoulin
-    and Visin 2016, chapter 4). The kernel is that of the convolution it transposes: [spatial..., features / groups, C],
-    `features` being the channels of this output and C those of this input.
+    This is the backward pass of a convolution in its input, which a decoder uses as a layer (Zeiler et al. 2010;
+    Dumoulin and Visin 2016, chapter 4). The kernel is that of the convolution it transposes, [spatial..., features /
+    groups, C], `features` being the channels of this output and C those of this input.
 
     Args:
         x: [N, spatial..., C].
         kernel: [spatial..., features / feature_group_count, C].
         strides: of the convolution transposed; the output is about that many times larger.
-        padding: of the convolution transposed; it takes rows away here. "SAME" gives size * stride unless told otherwise.
+        padding: of the convolution transposed; it takes rows away here. "SAME" gives size * stride by default.
         kernel_dilation: of the convolution transposed.
         feature_group_count: of the convolution transposed.
         output_size: one number per dimension. With a stride several sizes lead to the same input, so this chooses.
@@ -52,8 +52,8 @@ def conv_transpose(
     if x.shape[-1] != kernel.shape[-1]:
         raise GeometryError(
             6,
-            f"a transposed kernel from {kernel.shape[-1]} channels does not fit an image with {x.shape[-1]}: use a kernel "
-            f"[spatial..., features / groups, {x.shape[-1]}]",
+            f"a transposed kernel from {kernel.shape[-1]} channels does not fit an image with {x.shape[-1]}: use a "
+            f"kernel [spatial..., features / groups, {x.shape[-1]}]",
         )
     strides = per_dimension(strides, rank, "stride")
     dilation = per_dimension(kernel_dilation, rank, "dilation")
@@ -75,7 +75,9 @@ def conv_transpose(
     if prefers_plain():
         return _plain(x, kernel, output_size, strides, pads, dilation, feature_group_count)
     if rank == 2 and feature_group_count == 1:
-        return input_gradient(x, kernel, output_size, (strides[0], strides[1]), pads, (dilation[0], dilation[1]))
+        return input_gradient(
+            x, kernel, (output_size[0], output_size[1]), (strides[0], strides[1]), pads, (dilation[0], dilation[1])
+        )
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((0, 0, s - 1) for s in strides), (0, 0, 0)])
     widths = _widths(x.shape[1:-1], output_size, kernel_size, pads, dilation)
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((lo, hi, 0) for lo, hi in widths), (0, 0, 0)])

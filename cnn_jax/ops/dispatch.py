@@ -14,6 +14,6 @@ def prefers_plain() -> bool:
     """
     if is_plain():
         return True
-    device = jax.config.jax_default_device
+    device = jax.config.values["jax_default_device"]
     platform = device if isinstance(device, str) else getattr(device, "platform", None)
     return (platform or jax.default_backend()) != "cpu"

@@ -1,6 +1,7 @@
 """Sizes of sliding windows: how large the output is, and what to change when there is none.
 
-One spatial dimension of a convolution or pooling with input N, kernel K, stride S, dilation D and padding (lo, hi) gives
+A convolution or pooling that has, along one spatial dimension, input N, kernel K, stride S, dilation D and
+padding (lo, hi) takes
 
     (N + lo + hi - D (K - 1) - 1) / S + 1
 
@@ -37,7 +38,7 @@ def per_dimension(value: int | Sequence[int], rank: int, name: str, *, least: in
     Raises:
         GeometryError: wrong length, not whole numbers, or below `least`.
     """
-    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * rank
+    values: tuple = tuple(value) if isinstance(value, Sequence) else (value,) * rank
     if len(values) != rank:
         raise GeometryError(
             5,
@@ -72,7 +73,7 @@ def output_size(
     Raises:
         GeometryError: no place fits, or under `strict` a remainder is left; the message names a choice that fits.
     """
-    window_output((size,), (kernel,), (stride,), (tuple(padding),), (dilation,), strict=strict)
+    window_output((size,), (kernel,), (stride,), (padding,), (dilation,), strict=strict)
     return (size + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
 
 
@@ -137,20 +138,16 @@ def canonical_padding(
             ]
             return tuple((total // 2, total - total // 2) for total in totals)
         raise _bad_padding(padding, rank)
-    if _is_whole(padding):
-        entries: Sequence = (padding,) * rank
-    elif isinstance(padding, Sequence):
-        entries = padding
-    else:
-        raise _bad_padding(padding, rank)
+    entries: Sequence = padding if isinstance(padding, Sequence) else (padding,) * rank
     if len(entries) != rank:
         raise _bad_padding(padding, rank)
-    pairs = [(entry, entry) if _is_whole(entry) else entry for entry in entries]
-    for pair in pairs:
-        legal = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2
-        if not legal or not all(_is_whole(p) and p >= 0 for p in pair):
+    pairs = []
+    for entry in entries:
+        pair = entry if isinstance(entry, Sequence) else (entry, entry)
+        if len(pair) != 2 or not all(_is_whole(side) and side >= 0 for side in pair):
             raise _bad_padding(padding, rank)
-    return tuple((int(lo), int(hi)) for lo, hi in pairs)
+        pairs.append((int(pair[0]), int(pair[1])))
+    return tuple(pairs)
 
 
 def ceil_padding(
@@ -213,7 +210,8 @@ def _no_place(sizes, kernel, strides, padding, dilation, reach, room, what) -> s
     least = max(-(-(r - n) // 2) for r, n in zip(reach, sizes, strict=True))
     choices = [f"a {what} of at most {most}"] if most >= 1 else []
     choices += [f"padding of at least {least}", "a larger input"]
-    return f"{_setting(sizes, kernel, padding, dilation, what)} leaves {_times(left)}: use {', '.join(choices[:-1])}, or {choices[-1]}"
+    setting = _setting(sizes, kernel, padding, dilation, what)
+    return f"{setting} leaves {_times(left)}: use {', '.join(choices[:-1])}, or {choices[-1]}"
 
 
 def _fraction(sizes, kernel, strides, padding, dilation, room, what) -> str:

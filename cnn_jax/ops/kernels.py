@@ -1,7 +1,7 @@
-"""The fixed kernels of the lectures, as data: [h, w] arrays, and the same filter for every channel of an image.
+"""The fixed kernels of the lectures, as data: [h, w] arrays, or one filter for every channel of an image.
 
-Sources: 3x3 edge (Laplacian of eight neighbours), box mean, Gaussian and sharpening kernels of the convolution lectures;
-Sobel and Feldman 1968 for the derivative. All are given for cross-correlation (`conv`); only Sobel's differ when flipped.
+Sources: the convolution lectures for edge (Laplacian of eight neighbours), box, Gaussian and sharpening kernels; Sobel
+and Feldman 1968 for the derivatives. All are given for cross-correlation (`conv`); only Sobel's differ when flipped.
 """
 
 from __future__ import annotations

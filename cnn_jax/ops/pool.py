@@ -1,8 +1,8 @@
 """Pooling: the maximum, minimum or mean of a window.
 
-Images are [N, spatial..., C], windows have 1 to 3 dimensions. On a CPU the work is done by `cnn_jax.ops.fast_pool`;
-elsewhere, and under `plain_ops()`, by `lax.reduce_window`. Where several pixels of a window share the maximum, the first
-in row-major order gets the whole gradient, as in `lax` and PyTorch.
+Images are [N, spatial..., C], windows have 1 to 3 dimensions. On a CPU `cnn_jax.ops.fast_pool` does the work, elsewhere
+and under `plain_ops()` it is `lax.reduce_window`. Where several pixels of a window share the maximum, the first in
+row-major order gets the whole gradient, as in `lax` and PyTorch.
 
 Reverse mode and `jax.vmap` work everywhere; forward mode of `max_pool` and `min_pool` only under `plain_ops()`.
 """
@@ -166,8 +166,8 @@ def unpool(
     if out != y.shape[1:-1] or switches.shape != y.shape:
         raise GeometryError(
             13,
-            f"values of shape {y.shape} with switches of shape {switches.shape} cannot be unpooled to {tuple(sizes)}: that "
-            f"size pools to {out}; give both the shape {(y.shape[0], *out, y.shape[-1])}, or the size that was pooled",
+            f"values of shape {y.shape} with switches of shape {switches.shape} cannot be unpooled to {tuple(sizes)}: "
+            f"that size pools to {out}; give both the shape {(y.shape[0], *out, y.shape[-1])}, or another size",
         )
     return place_taps(y, switches, tuple(sizes), window, strides, pads)
 
@@ -191,7 +191,8 @@ def _check(x, window_shape, strides, padding, strict) -> tuple[tuple[int, ...], 
     if any(max(pair) >= k for pair, k in zip(pads, window, strict=True)):
         raise GeometryError(
             11,
-            f"padding {pads} is as wide as the window {window}, so a window may hold no pixel: use padding below the window's size",
+            f"padding {pads} is as wide as the window {window}, so that a window may hold no pixel: use padding below "
+            "the window's size",
         )
     return window, strides, pads
 

@@ -182,18 +182,26 @@ def test_unpooling_puts_the_maxima_back():
 
 def test_vmap_and_second_derivatives():
     x = images(0, 3, 2, 6, 6, 2)
-    pool = lambda x: ops.max_pool(x, 3, strides=2)
+
+    def pool(x):
+        return ops.max_pool(x, 3, strides=2)
+
+    def reference(x):
+        return lax_pool(x, (3, 3), (2, 2), "VALID", -jnp.inf, lax.max)
+
+    def penalty(pool):
+        gradient = jax.grad(lambda x: (pool(x) ** 3).sum())
+        return jax.jit(jax.grad(lambda x: (gradient(x) ** 2).sum()))(x[0])
+
     assert_close(jax.vmap(pool)(x), pool(x.reshape(6, 6, 6, 2)).reshape(3, 2, 2, 2, 2))
-    gradient = lambda pool, x: jax.grad(lambda x: (pool(x) ** 3).sum())(x)
-    penalty = lambda pool: jax.jit(jax.grad(lambda x: (gradient(pool, x) ** 2).sum()))(x[0])
-    assert_close(penalty(pool), penalty(lambda x: lax_pool(x, (3, 3), (2, 2), "VALID", -jnp.inf, lax.max)))
+    assert_close(penalty(pool), penalty(reference))
 
 
 def test_gradient_in_a_loop_has_no_scatter_and_no_reduce_window():
     x = images(0, 2, 8, 8, 3)
     gradient = jax.grad(lambda x: (ops.avg_pool(ops.max_pool(x, 3, strides=2, padding=1), 2) ** 2).sum())
     loop = jax.jit(lambda x: lax.fori_loop(0, 3, lambda _, x: x - gradient(x), x))
-    text = loop.lower(x).compile().as_text()
+    text = loop.lower(x).compile().as_text() or ""
     assert "while(" in text
     assert not re.search(r"\b(scatter|select-and-scatter|reduce-window)\(", text)
 
