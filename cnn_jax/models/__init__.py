@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import re
 import typing
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any, NamedTuple
 
 from cnn_jax.errors import ConfigError
@@ -155,6 +157,14 @@ def catalogue() -> list[Entry]:
         for family, row in FAMILIES.items()
         for variant, (shape, classes) in row.variants.items()
     ]
+
+
+def counts() -> dict[str, dict[str, int]]:
+    """Parameters (`params`) and multiply-accumulates (`macs`) of every network of the catalogue, at its own input size.
+
+    They are read from a file that `scripts/count_models.py` makes with `analysis`, so that listing them traces nothing.
+    """
+    return json.loads(resources.files(__package__).joinpath("counts.json").read_text(encoding="utf-8"))
 
 
 def create(name: str, **overrides: Any) -> Any:

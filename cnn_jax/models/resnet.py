@@ -57,7 +57,8 @@ class ResNet(fnn.Module):
 
     `depth`: a row of table 1, or 6n+2 with `stem` "cifar"; or `stage_sizes` (and `bottleneck`), which win; `features`
     of the stages; `kernel_size` of the blocks' convolutions; `shortcut` A, B, C or none (a plain net); `strides_in_1x1`
-    of bottlenecks; `strides` of the stages after the first; `norm`, `activation`.
+    of bottlenecks; `strides` of the stages after the first; `stem_strides` of conv1 (by default 2 or, with `stem`
+    "cifar", 1); `norm`, `activation`.
     """
 
     num_classes: int = 1000
@@ -67,6 +68,7 @@ class ResNet(fnn.Module):
     features: tuple[int, ...] = (64, 128, 256, 512)
     width: float = 1.0
     stem: Literal["imagenet", "cifar"] = "imagenet"
+    stem_strides: int | None = None
     kernel_size: int = 3
     strides: int = 2
     shortcut: nn.ShortcutName = "B"
@@ -81,10 +83,10 @@ class ResNet(fnn.Module):
         """[N, H, W, C] to (logits [N, num_classes], taps)."""
         taps, bottleneck, stage_sizes = {}, *self._stages()
         if self.stem == "imagenet":  #                                                224x224
-            x = self._stem(x, 7, 2, train)  #                                         112x112x64
+            x = self._stem(x, 7, self.stem_strides or 2, train)  #                                         112x112x64
             x = taps["pool1"] = nn.MaxPool(3, 2, 1, name="pool1")(x)  #               56x56x64
         else:  #                                                                      32x32
-            x = taps["conv1"] = self._stem(x, 3, 1, train)  #                         32x32x16
+            x = taps["conv1"] = self._stem(x, 3, self.stem_strides or 1, train)  #                         32x32x16
         for stage, (size, features) in enumerate(zip(stage_sizes, self.features, strict=True), 2):
             for block in range(1, size + 1):
                 x = nn.ResidualBlock(  #                                              56, 28, 14, 7 or 32, 16, 8

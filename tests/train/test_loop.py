@@ -12,6 +12,7 @@ import pytest
 
 from cnn_jax.errors import CheckpointError, ConfigError, DivergedError, GeometryError, Preempted
 from cnn_jax.evaluate import load
+from cnn_jax.train.build import DataSpec, build
 from cnn_jax.train.loop import train
 from cnn_jax.train.metrics import read_metrics
 from cnn_jax.train.progress import Silence
@@ -95,6 +96,27 @@ def test_killed_without_warning_resumes_from_the_last_checkpoint(finished, datas
     train(toy_config(), tmp_path / "run", dataset=dataset, progress=False)
     assert_same(load(tmp_path / "run", step=12).variables, load(finished, step=12).variables)
     assert numbers(tmp_path / "run") == numbers(finished)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet:small,depth=8,width=0.25", "alexnet:small,width=0.125,dropout=0.5"])
+def test_networks_with_statistics_and_dropout_resume_bit_for_bit(name, tmp_path):
+    dataset = toy_dataset(train=40, size=32)
+    config = toy_config(model__name=name, total_steps=6, batch_size=16, log_every=2)
+    train(config, tmp_path / "straight", dataset=dataset, progress=False)
+    with pytest.raises(Preempted):
+        train(config, tmp_path / "cut", dataset=dataset, progress=StopAt(3, signal.SIGINT))
+    train(config, tmp_path / "cut", dataset=dataset, progress=False)
+    assert_same(load(tmp_path / "cut", step=6).variables, load(tmp_path / "straight", step=6).variables)
+    assert numbers(tmp_path / "cut") == numbers(tmp_path / "straight")
+
+
+def test_a_run_is_one_compiled_program(dataset, tmp_path):
+    """Calls of any length, resumed or not, run the same code: nothing is compiled a second time."""
+    config = toy_config(seed=77)
+    train(config, tmp_path / "run", dataset=dataset, progress=False)
+    program = build(config, DataSpec.of(dataset))
+    assert program.run_steps._cache_size() == 1
 
 
 def test_a_finished_run_is_left_alone(finished, dataset):
