@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cnn_jax import __version__
 from cnn_jax.commands import COMMANDS
-from cnn_jax.errors import CnnJaxError, ConfigError
+from cnn_jax.errors import CheckpointError, CnnJaxError, ConfigError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe has left (`cnn-jax models | head`); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        # A full disk or a folder that is not ours, met outside of data and checkpoints.
+        print(f"cnn-jax: {error.filename or 'cannot write'}: {error.strerror or error}", file=sys.stderr)
+        return CheckpointError.exit_status
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
