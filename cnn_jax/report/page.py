@@ -117,7 +117,8 @@ def budget_line(results: Results) -> str:
     images = f"{sizes['train']:,} training images" if "train" in sizes else "the training images"
     batch = f" in batches of {budget['batch_size']}" if budget.get("batch_size") else ""
     tested = f", tested on {sizes['test']:,} others" if "test" in sizes else ""
-    return f"{length(results)} {'of' if budget.get('total_epochs') else 'on'} {images} of {raw.get('data')} ({shape}){batch}{tested}"
+    trained = f"{length(results)} {'of' if budget.get('total_epochs') else 'on'} {images}"
+    return f"{trained} of {raw.get('data')} ({shape}){batch}{tested}"
 
 
 def length(results: Results) -> str:
