@@ -38,7 +38,7 @@ def _panel(network: Network, number: int, curves: dict[str, list[Curve]], x: Sca
     for tick in y.ticks(3 if narrow else 4):
         drawing.line([(x.start, y(tick)), (x.end, y(tick))], "grid")
         drawing.text((x.start - 7, y(tick) + 4.5), f"{100 * tick:.3g}", "tick", "end")
-    for tick in x.ticks(2 if narrow else 5):
+    for tick in x.ticks(2 if narrow else 4):
         drawing.text((x(tick), y.start + 18), f"{tick:g}", "tick")
     if not narrow:  # on phones the caption names the axes
         drawing.text(((x.start + x.end) / 2, y.start + 39), "epochs", "axis")

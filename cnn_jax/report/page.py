@@ -59,6 +59,7 @@ def render(results: Results, workdir: Path) -> str:
 
 def _context(results: Results, workdir: Path) -> dict[str, Any]:
     raw = results.raw
+    sizes = raw.get("sizes") or {}
     return {
         "answer": words.answer(results),
         "tiles": _tiles(results),
@@ -81,7 +82,7 @@ def _context(results: Results, workdir: Path) -> dict[str, Any]:
         "preset": raw.get("preset", ""),
         "data": raw.get("data", ""),
         "classes": raw.get("classes", []),
-        "sizes": raw.get("sizes", {}),
+        "sizes": {split: sizes[split] for split in ("train", "validation", "test") if split in sizes},
         "image_shape": raw.get("image_shape", []),
         "fingerprint": raw.get("fingerprint", ""),
         "seeds": results.seeds,
