@@ -16,11 +16,11 @@ zfnet:slides vgg:A vgg:A-LRN vgg:B vgg:C vgg:D vgg:E vgg:A-BN vgg:B-BN vgg:C-BN 
 googlenet:paper googlenet:torchvision resnet:18 resnet:34 resnet:50 resnet:101 resnet:152 resnet:50-v1
 resnet:101-v1 resnet:152-v1 resnet:34-A resnet:34-C plain:18 plain:34 resnet_cifar:20 resnet_cifar:1202
 plain_cifar:20 preact_cifar:110 preact_cifar:164 preact_cifar:1001 xception
-""".split()
+"""
 HISTORY = ("linear", "mlp", "lenet", "alexnet", "zfnet", "vgg", "googlenet", "resnet", "xception")
 
 
-@pytest.mark.parametrize("name", [*CONTRACT, *(f"{family}:small" for family in HISTORY)])
+@pytest.mark.parametrize("name", [*CONTRACT.split(), *(f"{family}:small" for family in HISTORY)])
 def test_contract_names_exist(name):
     assert models.create(name).num_classes in (10, 1000)
 

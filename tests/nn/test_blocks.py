@@ -120,12 +120,16 @@ def test_naive_inception_costs_what_the_paper_avoids():
 
 
 def test_separable_convolution_is_depthwise_then_pointwise():
-    y, variables = nn.SeparableConv(5, strides=2).init_with_output(KEY, X)
-    depthwise = variables["params"]["depthwise"]["kernel"]
-    assert depthwise.shape == (3, 3, 1, 4)
-    close(y, conv(conv(X, depthwise, 2, groups=4), variables["params"]["pointwise"]["kernel"]))
-    between = nn.SeparableConv(5, strides=2, between="relu").apply(variables, X)
-    close(between, conv(relu(conv(X, depthwise, 2, groups=4)), variables["params"]["pointwise"]["kernel"]))
+    w = {
+        "depthwise": jnp.asarray(rng.normal(size=(3, 3, 1, 4)), jnp.float32),
+        "pointwise": jnp.asarray(rng.normal(size=(1, 1, 4, 5)), jnp.float32),
+    }
+    variables = {"params": {name: {"kernel": kernel} for name, kernel in w.items()}}
+    made = jax.eval_shape(nn.SeparableConv(5).init, KEY, X)
+    assert jax.tree.map(jnp.shape, made) == jax.tree.map(jnp.shape, variables)
+    for between, function in (("identity", lambda x: x), ("relu", relu)):
+        y = nn.SeparableConv(5, strides=2, between=between).apply(variables, X)
+        close(y, conv(function(conv(X, w["depthwise"], 2, groups=4)), w["pointwise"]))
 
 
 def test_an_even_kernel_keeps_the_size():

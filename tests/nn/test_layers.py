@@ -16,12 +16,10 @@ rng = np.random.default_rng(0)
 
 def test_conv_is_lax_with_a_bias():
     x = jnp.asarray(rng.normal(size=(2, 9, 8, 6)), jnp.float32)
-    layer = nn.Conv(
-        4, (3, 2), (2, 1), padding=((1, 0), (0, 1)), feature_group_count=2, bias_init=nn.initializer("ones")
-    )
-    variables = layer.init(KEY, x)
-    kernel = variables["params"]["kernel"]
-    assert kernel.shape == (3, 2, 3, 4)
+    layer = nn.Conv(4, (3, 2), (2, 1), padding=((1, 0), (0, 1)), feature_group_count=2)
+    assert jax.eval_shape(layer.init, KEY, x)["params"]["kernel"].shape == (3, 2, 3, 4)
+    kernel = jnp.asarray(rng.normal(size=(3, 2, 3, 4)), jnp.float32)
+    variables = {"params": {"kernel": kernel, "bias": jnp.ones(4)}}
     expected = 1 + lax.conv_general_dilated(
         x, kernel, (2, 1), ((1, 0), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=2
     )
@@ -29,7 +27,11 @@ def test_conv_is_lax_with_a_bias():
 
 
 def test_layers_compute_in_the_dtype_of_the_input():
-    x = jnp.ones((1, 4, 4, 2), jnp.bfloat16)
+    x = jax.ShapeDtypeStruct((1, 4, 4, 2), jnp.bfloat16)
+
+    def made(layer):
+        return jax.eval_shape(lambda x: layer.init_with_output(KEY, x), x)
+
     for layer in (
         nn.Conv(3, 3, padding=1),
         nn.Dense(3),
@@ -37,17 +39,17 @@ def test_layers_compute_in_the_dtype_of_the_input():
         nn.LocalResponseNorm(),
         nn.Activation("prelu"),
     ):
-        y, variables = layer.init_with_output(KEY, x)
+        y, variables = made(layer)
         assert y.dtype == jnp.bfloat16
         assert {leaf.dtype for leaf in jax.tree.leaves(variables)} <= {jnp.dtype("float32")}
-    assert nn.Conv(3, 3, padding=1, dtype=jnp.float32).init_with_output(KEY, x)[0].dtype == jnp.float32
+    assert made(nn.Conv(3, 3, padding=1, dtype=jnp.float32))[0].dtype == jnp.float32
 
 
 def test_batch_norm_statistics_are_float32_under_bfloat16():
     x = rng.normal(50.0, 1.0, (32, 8, 8, 3)).astype(jnp.bfloat16)
     layer = nn.BatchNorm()
     variables = layer.init(KEY, x, train=False)
-    y, new = layer.apply(variables, jnp.asarray(x), train=True, mutable=["batch_stats"])
+    y, new = jax.jit(lambda v, x: layer.apply(v, x, train=True, mutable=["batch_stats"]))(variables, jnp.asarray(x))
     assert y.dtype == jnp.bfloat16
     exact = x.astype(float)
     stats = new["batch_stats"]
@@ -75,14 +77,17 @@ def test_batch_norm_synchronises_over_replicas():
     layer = nn.BatchNorm()
     variables = layer.init(KEY, x, train=True)
 
-    def apply(variables, x):
-        return layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    def apply(variables, x, axis=None):
+        with nn.cross_replica(axis):
+            return layer.apply(variables, x, train=True, mutable=["batch_stats"])
 
-    whole, stats = apply(variables, x)
-    mapped = jax.vmap(apply, in_axes=(None, 0), out_axes=0, axis_name="replica")
-    alone, _ = mapped(variables, x.reshape(2, 4, 4, 4, 3))
-    with nn.cross_replica("replica"):
-        synchronised, synchronised_stats = mapped(variables, x.reshape(2, 4, 4, 4, 3))
+    def mapped(axis):
+        over_replicas = jax.vmap(lambda v, x: apply(v, x, axis), in_axes=(None, 0), axis_name="replica")
+        return jax.jit(over_replicas)(variables, x.reshape(2, 4, 4, 4, 3))
+
+    whole, stats = jax.jit(apply)(variables, x)
+    alone, _ = mapped(None)
+    synchronised, synchronised_stats = mapped("replica")
     np.testing.assert_allclose(synchronised.reshape(whole.shape), whole, rtol=1e-4, atol=1e-5)
     for replica in (0, 1):
         jax.tree.map(lambda a, b, r=replica: np.testing.assert_allclose(a[r], b, rtol=1e-5), synchronised_stats, stats)
