@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from cnn_jax.commands.command import Command, add_json, print_json, whole_numbers
 
@@ -35,12 +36,13 @@ def _models(options: argparse.Namespace, overrides: list[str]) -> None:
     table = Table(box=None, header_style="bold")
     for heading, justify in (("name", "left"), ("year", "right"), ("input", "right"), ("parameters", "right"),
                              ("MACs", "right"), ("paper", "left")):  # fmt: skip
-        table.add_column(heading, justify=justify, no_wrap=heading != "paper")
+        table.add_column(heading, justify=justify, no_wrap=True)
     for row in rows:
         size = "x".join(map(str, row["input"]))
         counted = (f"{row['parameters']:,}", f"{row['macs']:,}")
         table.add_row(row["name"], str(row["year"]), size, *counted, row["paper"])
-    Console(highlight=False).print(table)
+    # A pipe gets every line whole; on a terminal the titles are what gives way.
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
