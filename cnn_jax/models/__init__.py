@@ -164,7 +164,7 @@ def counts() -> dict[str, dict[str, int]]:
 
     They are read from a file that `scripts/count_models.py` makes with `analysis`, so that listing them traces nothing.
     """
-    return json.loads(resources.files(__package__).joinpath("counts.json").read_text(encoding="utf-8"))
+    return json.loads(resources.files("cnn_jax.models").joinpath("counts.json").read_text(encoding="utf-8"))
 
 
 def create(name: str, **overrides: Any) -> Any:

@@ -136,7 +136,7 @@ def local_response_norm(
     if size < 1 or size % 2 == 0:
         raise ConfigError(54, f"local response norm needs an odd number of neighbouring channels, got {size}")
     weight = alpha / size if divide_by_n else alpha
-    return _response_norm(x.astype(jnp.float32), size, weight, beta, k).astype(x.dtype)
+    return jnp.asarray(_response_norm(x.astype(jnp.float32), size, weight, beta, k), x.dtype)
 
 
 def _channel_window(x: jax.Array, size: int) -> jax.Array:

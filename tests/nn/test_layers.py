@@ -1,5 +1,7 @@
 """Linen layers: parameters, statistics, dtype, and errors that know where they happened."""
 
+from typing import Any
+
 import flax.linen as linen
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,11 @@ KEY = jax.random.key(0)
 rng = np.random.default_rng(0)
 
 
+def run(module, *args, **options) -> Any:
+    """`module.apply`, whose result has no one type."""
+    return module.apply(*args, **options)
+
+
 def test_conv_is_lax_with_a_bias():
     x = jnp.asarray(rng.normal(size=(2, 9, 8, 6)), jnp.float32)
     layer = nn.Conv(4, (3, 2), (2, 1), padding=((1, 0), (0, 1)), feature_group_count=2)
@@ -23,7 +30,7 @@ def test_conv_is_lax_with_a_bias():
     expected = 1 + lax.conv_general_dilated(
         x, kernel, (2, 1), ((1, 0), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=2
     )
-    np.testing.assert_allclose(layer.apply(variables, x), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run(layer, variables, x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_layers_compute_in_the_dtype_of_the_input():
@@ -49,7 +56,7 @@ def test_batch_norm_statistics_are_float32_under_bfloat16():
     x = rng.normal(50.0, 1.0, (32, 8, 8, 3)).astype(jnp.bfloat16)
     layer = nn.BatchNorm()
     variables = layer.init(KEY, x, train=False)
-    y, new = jax.jit(lambda v, x: layer.apply(v, x, train=True, mutable=["batch_stats"]))(variables, jnp.asarray(x))
+    y, new = jax.jit(lambda v, x: run(layer, v, x, train=True, mutable=["batch_stats"]))(variables, jnp.asarray(x))
     assert y.dtype == jnp.bfloat16
     exact = x.astype(float)
     stats = new["batch_stats"]
@@ -69,7 +76,7 @@ def test_batch_norm_evaluates_with_running_statistics():
         "params": {"scale": jnp.full(3, 2.0), "bias": jnp.ones(3)},
         "batch_stats": {"mean": jnp.full(3, 5.0), "var": jnp.full(3, 4.0)},
     }
-    np.testing.assert_allclose(layer.apply(variables, x, train=False), (x - 5) / 2 * 2 + 1, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run(layer, variables, x, train=False), (x - 5) / 2 * 2 + 1, rtol=1e-5, atol=1e-6)
 
 
 def test_batch_norm_synchronises_over_replicas():
@@ -79,7 +86,7 @@ def test_batch_norm_synchronises_over_replicas():
 
     def apply(variables, x, axis=None):
         with nn.cross_replica(axis):
-            return layer.apply(variables, x, train=True, mutable=["batch_stats"])
+            return run(layer, variables, x, train=True, mutable=["batch_stats"])
 
     def mapped(axis):
         over_replicas = jax.vmap(lambda v, x: apply(v, x, axis), in_axes=(None, 0), axis_name="replica")
@@ -122,16 +129,16 @@ def test_geometry_errors_name_the_layer(layer, words):
 
 def test_ceil_pooling_reaches_the_last_partial_window():
     x = jnp.arange(36.0).reshape(1, 6, 6, 1)
-    pooled = nn.MaxPool(3, 2, "CEIL").apply({}, x)
+    pooled = run(nn.MaxPool(3, 2, "CEIL"), {}, x)
     np.testing.assert_array_equal(pooled[0, :, :, 0], [[14, 16, 17], [26, 28, 29], [32, 34, 35]])
-    assert nn.MaxPool(3, 2).apply({}, x).shape == (1, 2, 2, 1)
+    assert run(nn.MaxPool(3, 2), {}, x).shape == (1, 2, 2, 1)
 
 
 def test_dropout_is_silent_unless_training():
     x = jnp.ones((4, 50))
     layer = nn.Dropout(0.5)
-    np.testing.assert_array_equal(layer.apply({}, x, train=False), x)
-    dropped = layer.apply({}, x, train=True, rngs={"dropout": KEY})
+    np.testing.assert_array_equal(run(layer, {}, x, train=False), x)
+    dropped = run(layer, {}, x, train=True, rngs={"dropout": KEY})
     assert set(np.unique(dropped)) == {0.0, 2.0}
 
 
@@ -147,7 +154,8 @@ def test_initializers_have_the_papers_spread():
     }.items():
         values = np.asarray(jax.jit(nn.initializer(name), static_argnums=1)(KEY, shape))
         np.testing.assert_allclose(values.std(), deviation, rtol=3e-2, err_msg=name)
-    assert np.abs(values).max() <= 2.4 / fan_in
+        if name == "lecun":
+            assert np.abs(values).max() <= 2.4 / fan_in
 
 
 def test_identity_passes_through_and_bilinear_interpolates():
