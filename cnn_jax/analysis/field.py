@@ -128,12 +128,16 @@ def collapsed(field: Field) -> Field:
 def reshaped(field: Field, old: Shape, new: Shape) -> Field:
     """The field after a reshape: splitting and interleaving dimensions is followed, flattening collapses them."""
     for old_dims, new_dims in _groups(old, new):
-        field = over(field, lambda axis, o=old_dims, n=new_dims: _regroup(axis, o, n, old, new))
+        shared = [dim for axis in field for dim, _ in axis.links if dim in old_dims]
+        field = over(field, lambda axis, o=old_dims, n=new_dims, s=shared: _regroup(axis, o, n, s, old, new))
     return over(field, lambda axis: axis.renamed(lambda dim: dim - len(old)))
 
 
-def _regroup(axis: Axis, old_dims: list[int], new_dims: list[int], old: Shape, new: Shape) -> Axis:
-    """Maps links of one group of dimensions; new dimensions are numbered from len(old) on until all are done."""
+def _regroup(axis: Axis, old_dims: list[int], new_dims: list[int], walking: list[int], old: Shape, new: Shape) -> Axis:
+    """Maps links of one group of dimensions, of which `walking` walk along some axis.
+
+    New dimensions are numbered from len(old) on until all are done.
+    """
     linked = [dim for dim in old_dims if axis.step(dim) is not None]
     if not linked:
         return axis
@@ -144,7 +148,7 @@ def _regroup(axis: Axis, old_dims: list[int], new_dims: list[int], old: Shape, n
     if not set(linked) <= set(wide_old):
         for dim in set(linked) - set(wide_old):
             axis = axis.without(dim, 1)
-        return _regroup(axis, old_dims, new_dims, old, new)
+        return _regroup(axis, old_dims, new_dims, walking, old, new)
     if len(wide_old) == 1 and wide_new:
         step = axis.step(wide_old[0])
         assert step is not None
@@ -155,7 +159,7 @@ def _regroup(axis: Axis, old_dims: list[int], new_dims: list[int], old: Shape, n
         last = axis.step(wide_old[-1])
         if last is not None and all(axis.step(dim) == last * strides[dim] for dim in wide_old):
             return _normal((*others, (rank + wide_new[0], last)), axis.spans, axis.reach)
-    interleaved = linked == wide_old[:1] and old_dims[-1] != len(old) - 1 and not others
+    interleaved = linked == walking == wide_old[:1] and old_dims[-1] != len(old) - 1 and not others
     if len(wide_new) == 1 and interleaved and axis.step(linked[0]) == 1:
         times = strides[linked[0]]
         return Axis(((rank + wide_new[0], 1),), axis.each(lambda s: s.repeat(times)), axis.reach.repeat(times))

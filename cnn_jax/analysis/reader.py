@@ -53,7 +53,7 @@ class Reader:
         self.layers: list[Layer] = []
         self.uses: dict[int, list[Layer]] = defaultdict(list)
         self.weights: set[int] = set()
-        self._count = 0
+        self._of_call: dict[tuple[int | None, tuple[int, ...]], list[Layer]] = defaultdict(list)
         self._statistics = frozenset(i for i, leaf in enumerate(trace.leaves) if leaf.collection == "batch_stats")
 
     def read(self) -> list[Layer]:
@@ -62,7 +62,7 @@ class Reader:
         variables = [Value(leaf.shape, leaves=frozenset({i})) for i, leaf in enumerate(self.trace.leaves)]
         image = Value(shape, field=image_field(shape))
         self._run(closed.jaxpr, list(map(constant, closed.consts)), [*variables, image], None, ())
-        return self.layers
+        return [layer for layer in self.layers if not layer.dropped]
 
     def _run(self, jaxpr: Jaxpr, consts, args, call: int | None, turn: tuple[int, ...]) -> list[Value]:
         """Interprets a jaxpr; values of its outputs."""
@@ -103,7 +103,7 @@ class Reader:
             return self._run(body.jaxpr, list(map(constant, body.consts)), inputs, call, turn)
         before = len(self.layers)
         outputs = self._run(body.jaxpr, list(map(constant, body.consts)), inputs, call, turn)
-        del self.layers[before:]
+        self._drop(self.layers[before:], force=True)
         written = self._written(name, outputs[0], equation.outvars[0].aval, call, turn)
         return [written, *outputs[1:]]
 
@@ -154,6 +154,9 @@ class Reader:
             return self._moved(name, params, inputs, value, aval, call, turn)
         if name in REDUCTIONS:
             return self._reduction(name, params, inputs[0], value, aval, call, turn)
+        if name == "reshape" and _interleaved(inputs[0], value):
+            larger = value.layer is not None and math.prod(shape) > math.prod(value.layer.shape)
+            return self._written("upsample" if larger else "depth_to_space", value, aval, call, turn)
         if name == "neg":
             return _negated(value, inputs[0])
         return self._elementwise(name, inputs, value, aval, call, turn)
@@ -284,7 +287,7 @@ class Reader:
         if number is None or not self.trace.calls[number].leaf:
             return value
         call = self.trace.calls[number]
-        found = [layer for layer in self.layers if layer.call == number and layer.turn == turn]
+        found = [layer for layer in self._of_call[number, turn] if not layer.dropped]
         if not found:
             return self._written(kind_of_module(call.class_name, call.settings, []), value, aval, number, turn)
         if _parallel(found):
@@ -305,10 +308,10 @@ class Reader:
 
     def _written(self, kind, value: Value, aval, call, turn, *, leaves=frozenset(), matrix=False, **geometry) -> Value:
         itemsize = aval.dtype.itemsize
-        layer = Layer(kind, call, turn, value.shape, itemsize, value.field or (), number=self._count, **geometry)
+        layer = Layer(kind, call, turn, value.shape, itemsize, value.field or (), number=len(self.layers), **geometry)
         layer.after = value.layer
-        self._count += 1
         self.layers.append(layer)
+        self._of_call[call, turn].append(layer)
         layer.leaves |= leaves
         for leaf in leaves:
             self.uses[leaf].append(layer)
@@ -318,8 +321,8 @@ class Reader:
         return replace(value, layer=layer, tentative=kept, pads=None, negated=False)
 
     def _drop(self, layers, *, force: bool = False) -> None:
-        unwanted = {id(layer) for layer in layers if force or layer.kind in TENTATIVE}
-        self.layers = [layer for layer in self.layers if id(layer) not in unwanted]
+        for layer in layers:
+            layer.dropped |= force or layer.kind in TENTATIVE
 
 
 def _reducer(params: dict[str, Any]) -> str:
@@ -356,6 +359,13 @@ def _parallel(layers: Sequence[Layer]) -> bool:
     *pieces, last = layers
     geometry = {(p.kind, p.kernel, p.strides, p.padding, p.dilation, p.field) for p in pieces}
     return len(pieces) > 1 and last.kind == "concat" and len(geometry) == 1 and pieces[0].kind == "conv"
+
+
+def _interleaved(before: Value, after: Value) -> bool:
+    """Whether a reshape made the map larger by dimensions that did not walk along it."""
+    pairs = zip(before.field or (), after.field or (), strict=True)
+    single = [(a.links[0][0], b.links[0][0]) for a, b in pairs if len(a.links) == len(b.links) == 1]
+    return any(after.shape[new] > before.shape[old] for old, new in single)
 
 
 def _gated_by_itself(data: Sequence[Value], layer: Layer) -> bool:

@@ -31,6 +31,7 @@ class Layer:
         macs: multiply-accumulates of a conv or dense layer at batch 1.
         number: its place among the layers found.
         after: the layer whose output it was applied to, if any.
+        dropped: whether it turned out no layer of its own.
         leaves: variables that the operation itself reads.
     """
 
@@ -49,6 +50,7 @@ class Layer:
     macs: int = 0
     number: int = 0
     after: Layer | None = dataclasses.field(default=None, repr=False)
+    dropped: bool = False
     leaves: set[int] = dataclasses.field(default_factory=set)
 
 

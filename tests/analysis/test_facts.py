@@ -22,12 +22,13 @@ SLOW = {
 SLOW |= {"preact_cifar:110", "preact_cifar:164", "googlenet:torchvision", "xception:paper"}
 
 
-def cases():
-    for row in FACTS["models"]:
-        yield pytest.param(row, id=row["model"], marks=pytest.mark.slow if row["model"] in SLOW else ())
+CASES = [
+    pytest.param(row, id=row["model"], marks=pytest.mark.slow if row["model"] in SLOW else ())
+    for row in FACTS["models"]
+]
 
 
-@pytest.mark.parametrize("facts", cases())
+@pytest.mark.parametrize("facts", CASES)
 def test_totals_are_the_published_ones(facts):
     table = analysis.show_named(facts["model"])
     total = table.total.to_dict()

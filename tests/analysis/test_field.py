@@ -94,24 +94,31 @@ def boxes(seen: np.ndarray) -> tuple | None:
     return tuple(zip(places.min(0).tolist(), places.max(0).tolist(), strict=True)) if places.size else None
 
 
+def all_ones(model, shape):
+    """Variables of a model, all one: every weight lets every pixel through."""
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape)))
+    return jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
+
+
 def reached(model, shape) -> np.ndarray:
     """[h, w, H, W]: whether raising a pixel raises a unit of the output, all weights being one.
 
     Maximum pooling, too, lets a pixel through that is raised above all others.
     """
     height, width, channels = shape
-    variables = jax.tree.map(jnp.ones_like, model.init(jax.random.key(0), jnp.zeros((1, *shape))))
+    variables = all_ones(model, shape)
     raised = 1 + 1e3 * jnp.eye(height * width).reshape(-1, height, width, 1)
     images = jnp.concatenate([jnp.ones((1, *shape)), jnp.broadcast_to(raised, (*raised.shape[:3], channels))])
-    out = np.asarray(jax.jit(model.apply)(variables, images))
+    with ops.plain_ops():
+        out = np.asarray(jax.jit(model.apply)(variables, images))
     higher = (out[1:] > out[:1] * (1 + 1e-5)).any(-1)
     return np.moveaxis(higher.reshape(height, width, *out.shape[1:3]), (0, 1), (2, 3))
 
 
 def felt(model, shape) -> np.ndarray:
     """[h, w, H, W]: whether the derivative of a unit with respect to a pixel is not zero, all weights positive."""
-    variables = jax.tree.map(jnp.ones_like, model.init(jax.random.key(0), jnp.zeros((1, *shape))))
-    jacobian = jax.jacrev(lambda x: model.apply(variables, x[None])[0, :, :, 0])(jnp.ones(shape))
+    variables = all_ones(model, shape)
+    jacobian = jax.jit(jax.jacrev(lambda x: model.apply(variables, x[None])[0, :, :, 0]))(jnp.ones(shape))
     return np.abs(jacobian).sum(-1) > 0
 
 
@@ -128,7 +135,6 @@ def compare(model, shape, measured):
     ("model", "shape"),
     [
         (Branches(), (23, 18, 1)),
-        (Branches(), (30, 31, 2)),
         (Encoder(), (20, 24, 1)),
         (Shuffles(), (12, 15, 1)),
         (Own(), (15, 17, 2)),
@@ -141,7 +147,7 @@ def test_boxes_are_the_reach_of_every_pixel(model, shape):
 
 
 @pytest.mark.parametrize("method", ["bilinear", "nearest"])
-@pytest.mark.parametrize("size", [(13, 16), (26, 24), (9, 4), (11, 20)])
+@pytest.mark.parametrize("size", [(26, 16), (9, 20)])
 def test_boxes_through_a_resize_are_the_support_of_the_gradient(method, size):
     model = Resized(method, size)
     compare(model, (29, 17, 1), felt(model, (29, 17, 1)))

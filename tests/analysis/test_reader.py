@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cnn_jax import analysis
+from cnn_jax import analysis, ops
 from cnn_jax.errors import ConfigError, GeometryError
 
 VGG_D = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
@@ -145,6 +145,32 @@ def test_each_operation_is_called_what_it_is():
     assert table["wrapped"].params == table["wrapped"].weights == 5 * 3 * 8 * 2
     assert table["norm"].params == 16
     assert table["norm"].weights == 0
+
+
+class Decoder(nn.Module):
+    """This project's operations that make maps larger."""
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", nn.initializers.ones, (4, 4, 6, x.shape[-1]))
+        x = ops.conv_transpose(x, kernel, strides=2, padding=1)
+        x = ops.upsample(x, 3)
+        x = ops.resize(x, (10, 10))
+        n, h, w, _ = x.shape
+        x = x[..., :4].reshape(n, h, w, 2, 2, 1).transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, 1)
+        return ops.min_pool(x[:, 1:-1, 1:-1], 2)
+
+
+def test_operations_that_make_maps_larger():
+    table = analysis.show(Decoder(), (5, 6, 3))
+    assert [row.type for row in table] == [
+        "conv_transpose", "upsample", "resize", "depth_to_space", "crop", "min_pool",
+    ]  # fmt: skip
+    first = table.layers[0]
+    assert (first.kernel, first.strides, first.padding) == ((4, 4), (2, 2), ((1, 1), (1, 1)))
+    assert first.output == (10, 12, 6)
+    assert first.macs == 5 * 6 * 4 * 4 * 6 * 3
+    assert [row.output for row in table][1:] == [(30, 36, 6), (10, 10, 6), (20, 20, 1), (18, 18, 1), (9, 9, 1)]
 
 
 def test_one_and_three_dimensions():
