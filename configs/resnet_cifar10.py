@@ -3,7 +3,7 @@
     cnn-jax train --config=configs/resnet_cifar10.py:PATH --workdir=runs/resnet_cifar10
 
 PATH is a folder of images, PATH/{train,test}/CLASS/*; without it, the data set that TFDS has prepared is read.
-Deviations from the paper: 12 epochs with a cosine instead of 164 epochs with two steps. The paper reports 8.75% error.
+Deviations from the paper: batches of 64, 14 epochs with a cosine, instead of batches of 128 and 164 epochs with two steps. The paper reports 8.75% error.
 """
 
 from ml_collections import ConfigDict
@@ -13,9 +13,10 @@ def get_config(arg: str = "") -> ConfigDict:
     config = ConfigDict()
     config.data = f"folder:{arg}" if arg else "tfds:cifar10"
     config.model = ConfigDict({"name": "resnet:small"})
-    config.batch_size = 128
-    config.total_epochs = 12
-    config.optimizer = ConfigDict({"name": "nesterov", "learning_rate": 0.2, "weight_decay": 5e-4})
+    config.validation = 0.04  # 2,000 images: enough to choose among checkpoints, the rest is for training
+    config.batch_size = 64
+    config.total_epochs = 14
+    config.optimizer = ConfigDict({"name": "nesterov", "learning_rate": 0.08, "weight_decay": 5e-4})
     config.schedule = ConfigDict({"name": "cosine", "warmup_steps": 400})
     config.augment = ("flip", "pad_crop:4")
     return config

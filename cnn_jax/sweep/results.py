@@ -81,6 +81,7 @@ def publish(results: Mapping[str, Any], file: Path, *, data: str) -> None:
         file: where to write.
         data: what the data is called.
     """
+    file.parent.mkdir(parents=True, exist_ok=True)
     environment = {key: value for key, value in results["environment"].items() if key != "argv"}
     write_json(file, {**results, "data": data, "environment": environment})
 
