@@ -1,8 +1,7 @@
-"""The ImageNet history at small scale: nine networks, several seeds each, one budget.
+"""The ImageNet history at small scale: nine networks, several seeds each, one recipe, one budget.
 
 Every network sees the same images the same number of times, in batches of the same size, under the same optimiser,
-weight decay, schedule and augmentation. What differs is the network, and the learning rate: each was given the same
-three to choose from, on the validation split (`experiments/results/history-learning-rates.json`).
+learning rate, weight decay, schedule and augmentation; what differs is the network. Nothing was tuned for any of them.
 """
 
 from __future__ import annotations
@@ -27,28 +26,24 @@ class Network(NamedTuple):
         family: its family in the catalogue.
         label: its name in tables.
         reduced: keywords that bring the small form to the budget of a CPU.
-        learning_rate: the one of three that had the lowest validation error.
     """
 
     family: str
     label: str
-    reduced: str
-    learning_rate: float
+    reduced: str = ""
 
 
 NETWORKS = (
-    Network("linear", "Linear classifier", "", 0.01),
-    Network("mlp", "MLP", "", 0.03),
-    Network("lenet", "LeNet-5", "", 0.03),
-    Network("alexnet", "AlexNet", "width=0.5", 0.03),
-    Network("zfnet", "ZFNet", "width=0.5", 0.03),
-    Network("vgg", "VGG", "width=0.75", 0.03),
-    Network("googlenet", "GoogLeNet", "width=0.25", 0.03),
-    Network("resnet", "ResNet", "depth=8,width=0.5", 0.1),
-    Network("xception", "Xception", "width=0.25", 0.1),
+    Network("linear", "Linear"),
+    Network("mlp", "MLP"),
+    Network("lenet", "LeNet-5"),
+    Network("alexnet", "AlexNet", "width=0.5"),
+    Network("zfnet", "ZFNet", "width=0.375"),
+    Network("vgg", "VGG", "width=0.75"),
+    Network("googlenet", "GoogLeNet", "strides=2,width=0.75"),
+    Network("resnet", "ResNet", "depth=14,stem_strides=2,width=0.75"),
+    Network("xception", "Xception", "strides=2,width=0.5"),
 )
-LEARNING_RATES = (0.01, 0.03, 0.1)
-"""What each network chose from."""
 
 
 class Preset(NamedTuple):
@@ -67,16 +62,18 @@ class Preset(NamedTuple):
 
 _COMMON = {
     "data": "shapes",
-    "batch_size": 128,
     "augment": ("flip", "pad_crop:4"),
     "optimizer.name": "momentum",
     "optimizer.weight_decay": 5e-4,
     "schedule.name": "cosine",
 }
+_SMOKE = {"data": "shapes:tiny", "batch_size": 64, "optimizer.learning_rate": 0.03, "total_steps": 12, "log_every": 6}
+_LAPTOP = {"batch_size": 32, "optimizer.learning_rate": 0.03, "total_epochs": 2.5, "schedule.warmup_steps": 100}
+_GPU = {"batch_size": 256, "optimizer.learning_rate": 0.1, "total_epochs": 40, "schedule.warmup_steps": 400}
 PRESETS = {
-    "smoke": Preset(1, True, {**_COMMON, "data": "shapes:tiny", "batch_size": 64, "total_steps": 12, "log_every": 6}),
-    "laptop": Preset(3, True, {**_COMMON, "total_epochs": 3, "schedule.warmup_steps": 100}),
-    "gpu": Preset(5, False, {**_COMMON, "batch_size": 256, "total_epochs": 40, "schedule.warmup_steps": 200}),
+    "smoke": Preset(1, True, {**_COMMON, **_SMOKE}),
+    "laptop": Preset(3, True, {**_COMMON, **_LAPTOP, "augment": ()}),
+    "gpu": Preset(5, False, {**_COMMON, **_GPU}),
 }
 
 
@@ -85,8 +82,7 @@ def cells(preset: str, overrides: Iterable[str] = ()) -> list[Cell]:
 
     Args:
         preset: `smoke`, `laptop` or `gpu`.
-        overrides: `KEY=VALUE` for every cell's config, such as `data=folder:PATH`; `seeds=N` for another number of
-            seeds.
+        overrides: `KEY=VALUE` for every cell's config, such as `data=folder:PATH`.
 
     Raises:
         ConfigError: an unknown preset or an override that is not legal.
@@ -95,14 +91,13 @@ def cells(preset: str, overrides: Iterable[str] = ()) -> list[Cell]:
         raise ConfigError(14, f"unknown preset {preset!r}: use {', '.join(PRESETS)}")
     chosen = PRESETS[preset]
     for text in overrides:
-        if text.startswith("model.") or text.partition("=")[0] in ("seed", "optimizer.learning_rate"):
-            raise ConfigError(15, f"--config.{text}: the history sets its own models, seeds and learning rates")
+        if text.startswith("model.") or text.partition("=")[0] == "seed":
+            raise ConfigError(15, f"--config.{text}: the history sets its own models and seeds")
     made = []
     for network in NETWORKS:
         name = f"{network.family}:small" + (f",{network.reduced}" if chosen.reduced and network.reduced else "")
         for seed in range(chosen.seeds):
-            own = {"model.name": name, "seed": seed, "optimizer.learning_rate": network.learning_rate}
-            config = resolve(override({**chosen.settings, **own}, overrides))
+            config = resolve(override({**chosen.settings, "model.name": name, "seed": seed}, overrides))
             made.append(Cell(config, f"{network.label} seed {seed}"))
     return made
 
