@@ -16,11 +16,14 @@ import runpy
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import ml_collections
 
 from cnn_jax.errors import ConfigError
+
+Config: TypeAlias = Any
+"""A ConfigDict, or a mapping of the same keys; the type of ConfigDict would tell a checker nothing of them."""
 
 LENGTHS = ("total_steps", "total_epochs", "total_examples")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw")
@@ -105,7 +108,7 @@ SCHEMA: dict[str, Field] = {
 _GROUPS = ("model", "optimizer", "schedule")
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ml_collections.ConfigDict:
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Reads a config, applies overrides, fills in what is missing and checks everything.
 
     Args:
@@ -124,7 +127,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ml_collectio
     return resolve(override(_read(str(path)), overrides))
 
 
-def override(config: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def override(config: Config, overrides: Iterable[str]) -> dict[str, Any]:
     """Applies `key=value` strings to a config; not resolved yet, keys dotted.
 
     Raises:
@@ -140,7 +143,7 @@ def override(config: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, A
     return flat
 
 
-def resolve(config: Mapping[str, Any]) -> ml_collections.ConfigDict:
+def resolve(config: Config) -> Config:
     """Fills in the defaults of a config, nested or with dotted keys, and checks every key and value.
 
     Raises:
@@ -159,29 +162,29 @@ def resolve(config: Mapping[str, Any]) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(_nest(flat)).lock()
 
 
-def to_dict(config: Mapping[str, Any]) -> dict[str, Any]:
+def to_dict(config: Config) -> dict[str, Any]:
     """The config as plain nested dicts, keys sorted, tuples as lists: what JSON holds."""
     return json.loads(canonical_json(config))
 
 
-def canonical_json(config: Mapping[str, Any]) -> str:
+def canonical_json(config: Config) -> str:
     """One line of JSON that is equal for equal configs: keys sorted, whole floats written as integers."""
     flat = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in _flatten(config).items()}
     return json.dumps(_nest(flat), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def run_id(config: Mapping[str, Any]) -> str:
+def run_id(config: Config) -> str:
     """Twelve hexadecimal digits of the sha256 of the canonical config."""
     return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:12]
 
 
-def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+def difference(ours: Config, theirs: Config) -> list[str]:
     """What differs between two configs, a line per key: `key: ours, not theirs`."""
     a, b = _flatten(to_dict(ours)), _flatten(to_dict(theirs))
     return [f"{k}: {a.get(k, 'unset')!r}, not {b.get(k, 'unset')!r}" for k in sorted(a | b) if a.get(k) != b.get(k)]
 
 
-def _read(path: str) -> Mapping[str, Any]:
+def _read(path: str) -> Config:
     name, _, arg = path.partition(".py:")
     file = Path(name + ".py" if arg or path.endswith(".py:") else path)
     if not file.is_file():
@@ -268,7 +271,7 @@ def _checked(key: str, value: Any) -> Any:
     return value
 
 
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(config: Config, prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, (Mapping, ml_collections.ConfigDict)):

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="cnn-jax", description="The ImageNet history as pure-function JAX.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cnn-jax {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     for command in COMMANDS:
         sub = commands.add_parser(

@@ -3,7 +3,8 @@
     cnn-jax train --config=configs/resnet_cifar10.py:PATH --workdir=runs/resnet_cifar10
 
 PATH is a folder of images, PATH/{train,test}/CLASS/*; without it, the data set that TFDS has prepared is read.
-Deviations from the paper: batches of 64, 14 epochs with a cosine, instead of batches of 128 and 164 epochs with two steps. The paper reports 8.75% error.
+Deviations from the paper: batches of 64, 14 epochs with a cosine, instead of batches of 128 and 164 epochs with two
+steps. The paper reports 8.75% error.
 """
 
 from ml_collections import ConfigDict

@@ -34,9 +34,8 @@ def _models(options: argparse.Namespace, overrides: list[str]) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for heading, justify in (("name", "left"), ("year", "right"), ("input", "right"), ("parameters", "right"),
-                             ("MACs", "right"), ("paper", "left")):  # fmt: skip
-        table.add_column(heading, justify=justify, no_wrap=True)
+    for heading in ("name", "year", "input", "parameters", "MACs", "paper"):
+        table.add_column(heading, justify="left" if heading in ("name", "paper") else "right", no_wrap=True)
     for row in rows:
         size = "x".join(map(str, row["input"]))
         counted = (f"{row['parameters']:,}", f"{row['macs']:,}")

@@ -104,7 +104,8 @@ class Run:
         if split not in have:
             raise ConfigError(13, f"{dataset.name} has no split {split!r}: use one of {', '.join(have)}")
         part = have[split]
-        return self._evaluate(self.variables, {"image": part.image, "label": part.label})
+        batch = {"image": jnp.asarray(part.image), "label": jnp.asarray(part.label)}
+        return self._evaluate(self.variables, batch)
 
     @functools.cached_property
     def _predict(self) -> Callable[[Variables, np.ndarray], jax.Array]:

@@ -15,8 +15,10 @@ def use_compilation_cache() -> Path:
     `JAX_COMPILATION_CACHE_DIR` stays.
     """
     root = Path(os.environ.get("CNN_JAX_CACHE") or Path.home() / ".cache" / "cnn_jax")
-    if not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(root / "xla"))
+    chosen = jax.config.read("jax_compilation_cache_dir")
+    if not chosen:
+        chosen = str(root / "xla")
+        jax.config.update("jax_compilation_cache_dir", chosen)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return Path(str(jax.config.jax_compilation_cache_dir))
+    return Path(chosen)

@@ -127,7 +127,7 @@ class Checkpoints:
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            ocp.save(partial.absolute() / "state", {name: _storable(leaf) for name, leaf in arrays.items()})
+            ocp.save(str(partial.absolute() / "state"), {name: _storable(leaf) for name, leaf in arrays.items()})
             manifest = {
                 "format": _FORMAT,
                 "step": step,
@@ -203,7 +203,7 @@ def _read(checkpoint: Checkpoint, like: Any) -> Any:
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     stored = {name: jax.eval_shape(_storable, leaf) for name, leaf in want.items()}
     abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for name, x in stored.items()}
-    arrays = ocp.load(checkpoint.path.absolute() / "state", abstract)
+    arrays = ocp.load(str(checkpoint.path.absolute() / "state"), abstract)
     leaves = [jax.random.wrap_key_data(arrays[n]) if _is_key(leaf) else arrays[n] for n, leaf in want.items()]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.config import resolve
+from cnn_jax.config import Config, resolve
 from cnn_jax.data import Dataset, load_dataset
 from cnn_jax.errors import DivergedError, Preempted
 from cnn_jax.train.build import DataSpec, Program, abstract_state, build
@@ -28,7 +28,7 @@ _SECONDS_PER_CALL = 2.0
 
 
 def train(
-    config: Mapping[str, Any],
+    config: Config,
     workdir: str | Path,
     *,
     dataset: Dataset | None = None,

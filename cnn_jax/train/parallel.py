@@ -23,7 +23,7 @@ class Layout(NamedTuple):
             a mesh, the batch sharded, everything else replicated).
     """
 
-    devices: tuple[jax.Device, ...]
+    devices: tuple[Any, ...]
     mapped: bool
 
     @property

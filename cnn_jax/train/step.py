@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -38,7 +40,8 @@ def train_step(
         grads, model_state, metrics = jax.lax.pmean((grads, model_state, metrics), axis_name)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     metrics["grad_norm"] = optax.tree.norm(grads)
-    new_state = state.replace(
+    new_state = dataclasses.replace(
+        state,
         step=state.step + jnp.int32(1),
         params=optax.apply_updates(state.params, updates),
         model_state=model_state,

@@ -8,18 +8,17 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.config import canonical_json, difference, to_dict
+from cnn_jax.config import Config, canonical_json, difference, to_dict
 from cnn_jax.errors import CheckpointError, ConfigError
 
 CONFIG, ENVIRONMENT, DATASET, DONE = "config.json", "environment.json", "dataset.json", "DONE"
 _PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
 
 
-def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
+def check_workdir(workdir: Path, config: Config) -> None:
     """Refuses a workdir that belongs to another config.
 
     Raises:
@@ -34,7 +33,7 @@ def check_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
         raise ConfigError(11, f"{workdir} was made with another config ({changed}): use another --workdir")
 
 
-def open_workdir(workdir: Path, config: Mapping[str, Any]) -> None:
+def open_workdir(workdir: Path, config: Config) -> None:
     """Makes the workdir and writes the config into it.
 
     Raises:

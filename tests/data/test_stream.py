@@ -16,6 +16,7 @@ def stream(num_examples, batch_size, steps, start=0, refresh=1):
     """Example indices and epochs of `steps` batches from stream position `start`."""
     key = jax.random.key(3)
     index, epoch = [], []
+    order = order_from(key, jnp.int32(start), num_examples)
     for i in range(steps):
         position = jnp.int32(start + i * batch_size)
         if i % refresh == 0:

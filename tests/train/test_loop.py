@@ -116,7 +116,7 @@ def test_a_run_is_one_compiled_program(dataset, tmp_path):
     config = toy_config(seed=77)
     train(config, tmp_path / "run", dataset=dataset, progress=False)
     program = build(config, DataSpec.of(dataset))
-    assert program.run_steps._cache_size() == 1
+    assert program.run_steps._cache_size() == 1  # type: ignore[attr-defined]
 
 
 def test_a_finished_run_is_left_alone(finished, dataset):
