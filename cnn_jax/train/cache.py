@@ -15,7 +15,7 @@ def use_compilation_cache() -> Path:
     `JAX_COMPILATION_CACHE_DIR` stays.
     """
     root = Path(os.environ.get("CNN_JAX_CACHE") or Path.home() / ".cache" / "cnn_jax")
-    chosen = jax.config.read("jax_compilation_cache_dir")
+    chosen = jax.config.values["jax_compilation_cache_dir"]
     if not chosen:
         chosen = str(root / "xla")
         jax.config.update("jax_compilation_cache_dir", chosen)
