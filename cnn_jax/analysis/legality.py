@@ -138,9 +138,13 @@ def _neighbours(model: nn.Module, shape: tuple[int, ...]) -> Iterator[str]:
         least = 0 if field.name.startswith("padding") else 1
         steps = (value + sign * step for step in range(1, _FARTHEST + 1) for sign in (-1, 1))
         candidates = (v for v in steps if v >= least)
-        legal = next(
-            (v for v in candidates if _fault(dataclasses.replace(model, **{field.name: v}), shape) is None), None
-        )
+
+        def fits(candidate: int, name: str = field.name) -> bool:
+            return _fault(dataclasses.replace(model, **{name: candidate}), shape) is None
+
+        legal = next(filter(fits, candidates), None)
+        if legal is None and field.name.startswith(("kernel_size", "window")) and value > 1 and fits(1):
+            legal = _largest(fits, 1, value)
         if legal is not None:
             yield f"{field.name}={legal}"
     larger = ((*(n + step for n in shape[:-1]), shape[-1]) for step in itertools.chain(range(1, 9), range(16, 513, 16)))
@@ -148,3 +152,11 @@ def _neighbours(model: nn.Module, shape: tuple[int, ...]) -> Iterator[str]:
         if _fault(model, candidate) is None:
             yield f"input={','.join(map(str, candidate))}"
             return
+
+
+def _largest(fits: Callable[[int], bool], legal: int, illegal: int) -> int:
+    """The largest value below `illegal` that fits, for windows: what fits a map, every smaller window fits too."""
+    while illegal - legal > 1:
+        middle = (legal + illegal) // 2
+        legal, illegal = (middle, illegal) if fits(middle) else (legal, middle)
+    return legal
