@@ -35,12 +35,15 @@ def body_of(primitive: str, params: dict[str, Any], arguments: int) -> ClosedJax
     if primitive.startswith(("reduce", "scatter", "select_and")):
         return None
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        body = params.get(name)
-        if isinstance(body, Jaxpr):
-            body = ClosedJaxpr(body, ())
+        body = closed(params.get(name))
         if isinstance(body, ClosedJaxpr) and len(body.jaxpr.invars) == arguments:
             return body
     return None
+
+
+def closed(body: Any) -> Any:
+    """A body as newer and older versions of JAX hand it over, with its constants."""
+    return ClosedJaxpr(body, ()) if isinstance(body, Jaxpr) else body
 
 
 def without_image(equation, inputs: Sequence[Value]) -> list[Value]:

@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
-from cnn_jax.analysis.calls import body_of, further, inherited, merged, one_turn, opaque, without_image
+from cnn_jax.analysis.calls import (
+    body_of,
+    closed,
+    further,
+    inherited,
+    merged,
+    one_turn,
+    opaque,
+    stacked,
+    without_image,
+)
 from cnn_jax.analysis.dataflow import field_after
 from cnn_jax.analysis.field import image_field
 from cnn_jax.analysis.kinds import (
@@ -81,7 +91,7 @@ class Reader:
     def _equation(self, equation, inputs: list[Value], call: int | None, turn: tuple[int, ...]) -> list[Value]:
         name, params = equation.primitive.name, equation.params
         if name == "scan" and params["length"] <= _LONGEST_LOOP:
-            return self._scan(params, inputs, call, turn)
+            return self._scan(equation, inputs, call, turn)
         if name == "cond":
             return self._branches(equation, inputs, call, turn)
         body = body_of(name, params, len(inputs))
@@ -107,18 +117,22 @@ class Reader:
         written = self._written(name, outputs[0], equation.outvars[0].aval, call, turn)
         return [written, *outputs[1:]]
 
-    def _scan(self, params, inputs, call, turn) -> list[Value]:
+    def _scan(self, equation, inputs, call, turn) -> list[Value]:
         """A loop over stacked layers, each turn read by itself."""
-        n_consts, n_carry, body = params["num_consts"], params["num_carry"], params["jaxpr"]
-        fixed, carry, stacked = inputs[:n_consts], inputs[n_consts : n_consts + n_carry], inputs[n_consts + n_carry :]
-        rows = [one_turn(v) for v in stacked]
+        body = closed(equation.params["jaxpr"])
+        # How many operands are carried is written differently in every version of JAX; what is stacked has one axis
+        # more outside of the body than inside, in all of them.
+        n_stacked = _longer(equation.invars, body.jaxpr.invars)
+        n_carry = len(equation.outvars) - _longer(equation.outvars, body.jaxpr.outvars)
+        split = len(inputs) - n_stacked
+        fixed, carry = inputs[: split - n_carry], inputs[split - n_carry : split]
+        rows = [one_turn(v) for v in inputs[split:]]
         outputs: list[list[Value]] = []
-        for i in range(params["length"]):
+        for i in range(equation.params["length"]):
             out = self._run(body.jaxpr, list(map(constant, body.consts)), [*fixed, *carry, *rows], call, (*turn, i))
             carry, collected = out[:n_carry], out[n_carry:]
             outputs.append(collected)
-        stacks = [stacked(list(column)) for column in zip(*outputs, strict=True)]
-        return [*carry, *stacks]
+        return [*carry, *(stacked(list(column)) for column in zip(*outputs, strict=True))]
 
     def _branches(self, equation, inputs, call, turn) -> list[Value]:
         results = [
@@ -377,3 +391,8 @@ def _grow(layer: Layer, value: Value, call: int | None) -> None:
     """A normalisation is found at its statistics; its output is what they are applied to."""
     if layer.call == call and layer.kind.endswith("norm") and math.prod(value.shape) >= math.prod(layer.shape):
         layer.shape, layer.field = value.shape, value.field or ()
+
+
+def _longer(outside, inside) -> int:
+    """How many variables of a loop have another rank outside of its body than inside."""
+    return sum(len(a.aval.shape) != len(b.aval.shape) for a, b in zip(outside, inside, strict=True))

@@ -27,7 +27,7 @@ def stream(num_examples, batch_size, steps, start=0, refresh=1):
     return np.concatenate(index), np.concatenate(epoch)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(num_examples=st.integers(2, 40), data=st.data())
 def test_every_epoch_is_a_permutation(num_examples, data):
     batch_size = data.draw(st.integers(1, num_examples))
