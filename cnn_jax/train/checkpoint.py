@@ -8,13 +8,14 @@ file's hash is compared before anything is restored: Orbax itself restores most 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from orbax.checkpoint import v1 as ocp
 from cnn_jax.errors import CheckpointError
 
 _MANIFEST = "MANIFEST.json"
+# What tensorstore says somewhere within several lines.
+_REASONS = ("No space left on device", "Read-only file system", "Permission denied", "Input/output error")
 _FORMAT = 1
 _logger = logging.getLogger(__name__)
 
@@ -127,7 +130,8 @@ class Checkpoints:
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            ocp.save(str(partial.absolute() / "state"), {name: _storable(leaf) for name, leaf in arrays.items()})
+            with _orbax_silent():
+                ocp.save(str(partial.absolute() / "state"), {name: _storable(leaf) for name, leaf in arrays.items()})
             manifest = {
                 "format": _FORMAT,
                 "step": step,
@@ -181,7 +185,9 @@ class Checkpoints:
         needed = sum(leaf.size * _storable(leaf).dtype.itemsize for leaf in arrays.values())
         existing = next(path for path in (self.directory, *self.directory.absolute().parents) if path.exists())
         free = shutil.disk_usage(existing).free
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or next(
+            (words for words in _REASONS if words in str(error)), str(error).splitlines()[0]
+        )
         return CheckpointError(
             5,
             f"cannot write step {step} to {self.directory}: {reason} "
@@ -206,6 +212,18 @@ def _read(checkpoint: Checkpoint, like: Any) -> Any:
     arrays = ocp.load(str(checkpoint.path.absolute() / "state"), abstract)
     leaves = [jax.random.wrap_key_data(arrays[n]) if _is_key(leaf) else arrays[n] for n, leaf in want.items()]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+@contextlib.contextmanager
+def _orbax_silent() -> Iterator[None]:
+    """Keeps Orbax's threads from printing tracebacks of an error that is raised, and then told in one line."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _named(tree: Any) -> dict[str, Any]:

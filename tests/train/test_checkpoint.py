@@ -135,6 +135,17 @@ def test_a_save_that_fails_leaves_the_others(checkpoints, monkeypatch):
     assert not list(checkpoints.directory.glob(".partial*"))
 
 
+def test_an_error_of_orbax_is_told_in_its_one_line(checkpoints, monkeypatch):
+    def full(*args, **kwargs):
+        logging.getLogger("absl").error("a thread's traceback")
+        raise ValueError("RESOURCE_EXHAUSTED: Failed writing: 'd/f4ab'\nNo space left on device [os_error_code='28']")
+
+    monkeypatch.setattr("cnn_jax.train.checkpoint.ocp.save", full)
+    with pytest.raises(CheckpointError, match=r": No space left on device \(about .* MB needed, .* MB free\)"):
+        checkpoints.save(50, state(50), {"accuracy": 1.0})
+    assert [c.step for c in checkpoints.all()] == [20, 30, 40]
+
+
 def test_manifest_names_every_file_and_leaf(checkpoints):
     step = checkpoints.directory / "00000040"
     manifest = json.loads((step / "MANIFEST.json").read_text())
