@@ -26,11 +26,13 @@ class Network(NamedTuple):
         family: its family in the catalogue.
         label: its name in tables.
         reduced: keywords that bring the small form to the budget of a CPU.
+        shallow: further ones that leave out layers, for the smoke preset, whose time goes into compiling.
     """
 
     family: str
     label: str
     reduced: str = ""
+    shallow: str = ""
 
 
 NETWORKS = (
@@ -40,9 +42,9 @@ NETWORKS = (
     Network("alexnet", "AlexNet", "width=0.5"),
     Network("zfnet", "ZFNet", "width=0.375"),
     Network("vgg", "VGG", "width=0.75"),
-    Network("googlenet", "GoogLeNet", "strides=2,width=0.75"),
-    Network("resnet", "ResNet", "depth=14,stem_strides=2,width=0.75"),
-    Network("xception", "Xception", "strides=2,width=0.5"),
+    Network("googlenet", "GoogLeNet", "strides=2,width=0.75", "modules=(3a,5b)"),
+    Network("resnet", "ResNet", "depth=14,stem_strides=2,width=0.75", "stage_sizes=(1,1,1)"),
+    Network("xception", "Xception", "strides=2,width=0.5", "middle_blocks=0"),
 )
 
 
@@ -101,7 +103,8 @@ def cells(preset: str, overrides: Iterable[str] = ()) -> list[Cell]:
             raise ConfigError(15, f"--config.{text}: the history sets its own models and seeds")
     made = []
     for network in NETWORKS:
-        name = f"{network.family}:small" + (f",{network.reduced}" if chosen.reduced and network.reduced else "")
+        keywords = [network.reduced] * chosen.reduced + [network.shallow] * (preset == "smoke")
+        name = ",".join([f"{network.family}:small", *filter(None, keywords)])
         for seed in range(chosen.seeds):
             config = resolve(override({**chosen.settings, "model.name": name, "seed": seed}, overrides))
             made.append(Cell(config, f"{network.label} seed {seed}"))
