@@ -42,7 +42,7 @@ NETWORKS = (
     Network("alexnet", "AlexNet", "width=0.5"),
     Network("zfnet", "ZFNet", "width=0.375"),
     Network("vgg", "VGG", "width=0.75"),
-    Network("googlenet", "GoogLeNet", "strides=2,width=0.75", "modules=(3a,5b)"),
+    Network("googlenet", "GoogLeNet", "strides=2,width=0.75", "modules=(3a)"),
     Network("resnet", "ResNet", "depth=14,stem_strides=2,width=0.75", "stage_sizes=(1,1,1)"),
     Network("xception", "Xception", "strides=2,width=0.5", "middle_blocks=0"),
 )
