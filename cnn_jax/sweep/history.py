@@ -1,7 +1,8 @@
 """The ImageNet history at small scale: nine networks, several seeds each, one recipe, one budget.
 
 Every network sees the same images the same number of times, in batches of the same size, under the same optimiser,
-learning rate, weight decay, schedule and augmentation; what differs is the network. Nothing was tuned for any of them.
+learning rate, weight decay, schedule and augmentation; what differs is the network. Batch size, learning rate and the
+reduced forms of the laptop preset were settled after a few trials on the validation split of `shapes`, seed 1000.
 """
 
 from __future__ import annotations
