@@ -17,6 +17,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
 from cnn_jax.tasks import Task, classify
 from cnn_jax.train.augment import make_augmentations
+from cnn_jax.train.cache import runs_once
 from cnn_jax.train.epoch import RunSteps, make_run_steps
 from cnn_jax.train.evaluation import Evaluate, make_evaluate
 from cnn_jax.train.optim import make_optimizer
@@ -133,7 +134,7 @@ def _build(config_json: str, spec_json: str) -> Program:
     run_steps = make_run_steps(
         task, tx, make_augmentations(config.augment), batch_size=batch_size, max_steps=max_steps, layout=layout
     )
-    initial = jax.jit(functools.partial(create_state, task, tx))
+    initial = jax.jit(functools.partial(create_state, task, tx), compiler_options=runs_once())
     evaluate = make_evaluate(task, batch_size=batch_size, layout=layout)
     return Program(model, task, layout, initial, run_steps, evaluate, learning_rate, total_steps, max_steps)
 

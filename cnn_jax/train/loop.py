@@ -15,7 +15,7 @@ from cnn_jax.config import Config, resolve
 from cnn_jax.data import Dataset, load_dataset
 from cnn_jax.errors import DivergedError, Preempted
 from cnn_jax.train.build import DataSpec, Program, abstract_state, build
-from cnn_jax.train.cache import use_compilation_cache
+from cnn_jax.train.cache import runs_once, use_compilation_cache
 from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.metrics import MetricsLog
 from cnn_jax.train.progress import Listener, ProgressBar, Silence
@@ -198,7 +198,7 @@ class _Run:
             best = self.checkpoints.best()
             improved = best is None or better(self.meta, best.meta)
         if improved or stop or self._due(self._every("checkpoint_every")):
-            if not jax.jit(is_finite)(self.state):
+            if not jax.jit(is_finite, compiler_options=runs_once())(self.state):
                 self._diverged("a parameter or statistic is not finite", self.step)
             self.checkpoints.save(self.step, self.state, self.meta)
 
