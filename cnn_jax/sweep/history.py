@@ -45,7 +45,7 @@ NETWORKS = (
     Network("vgg", "VGG", "width=0.75"),
     Network("googlenet", "GoogLeNet", "strides=2,width=0.75", "modules=(3a)"),
     Network("resnet", "ResNet", "depth=14,stem_strides=2,width=0.75", "stage_sizes=(1,1,1)"),
-    Network("xception", "Xception", "strides=2,width=0.5", "middle_blocks=0"),
+    Network("xception", "Xception", "strides=2,width=0.5", "entry_features=(96),middle_blocks=0"),
 )
 
 
