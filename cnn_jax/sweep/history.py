@@ -76,6 +76,7 @@ _LAPTOP = {
     "optimizer.learning_rate": 0.03,
     "schedule.warmup_steps": 100,
     "total_epochs": 2.5,
+    "eval_every": 281,  # half an epoch of shapes: a curve needs points
     "augment": (),  # in so few epochs no image is seen often enough to be remembered
 }
 _GPU = {"batch_size": 256, "optimizer.learning_rate": 0.1, "total_epochs": 40, "schedule.warmup_steps": 400}
