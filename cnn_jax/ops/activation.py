@@ -6,41 +6,42 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from cnn_jax.errors import ConfigError
 
 
-def identity(x: jax.Array) -> jax.Array:
+def identity(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The input itself: what a network without non-linearity applies (stacked linear layers collapse into one)."""
     return x
 
 
-def relu(x: jax.Array) -> jax.Array:
+def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """max(x, 0), with gradient 0 at 0 (Nair and Hinton 2010; AlexNet section 3.1)."""
     return jax.nn.relu(x)
 
 
-def sigmoid(x: jax.Array) -> jax.Array:
-    """1 / (1 + exp(-x)): saturates at both ends and is not centred on zero."""
+def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """1 / (1 + exp(-x)): saturates at both ends, not centred on zero (Rumelhart et al. 1986, eq. 2)."""
     return jax.nn.sigmoid(x)
 
 
-def tanh(x: jax.Array) -> jax.Array:
-    """Hyperbolic tangent: centred on zero, saturates at both ends."""
+def tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Hyperbolic tangent: centred on zero, saturates at both ends (Efficient BackProp, 1998, section 4.4)."""
     return jnp.tanh(x)
 
 
-def scaled_tanh(x: jax.Array) -> jax.Array:
+def scaled_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """1.7159 tanh(2x/3), so that f(1) = 1 and f(-1) = -1 (LeCun et al. 1998, appendix A)."""
     return 1.7159 * jnp.tanh(x * (2 / 3))
 
 
-def leaky_relu(x: jax.Array, slope: float = 0.01) -> jax.Array:
+def leaky_relu(x: Float[Array, "*shape"], slope: float = 0.01) -> Float[Array, "*shape"]:
     """X above zero, slope * x below (Maas et al. 2013)."""
     return jnp.where(x >= 0, x, slope * x)
 
 
-def prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
+def prelu(x: Float[Array, "*batch c"], slope: Float[Array, "*c"]) -> Float[Array, "*batch c"]:
     """Leaky ReLU with a learned slope (He et al. 2015, Delving Deep into Rectifiers, eq. 1).
 
     Args:
@@ -50,12 +51,12 @@ def prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
     return jnp.where(x >= 0, x, slope.astype(x.dtype).reshape((1,) * (x.ndim - slope.ndim) + slope.shape) * x)
 
 
-def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
+def elu(x: Float[Array, "*shape"], alpha: float = 1.0) -> Float[Array, "*shape"]:
     """X above zero, alpha * (exp(x) - 1) below (Clevert et al. 2015)."""
     return jax.nn.elu(x, alpha)
 
 
-def maxout(x: jax.Array, pieces: int = 2) -> jax.Array:
+def maxout(x: Float[Array, "*batch c"], pieces: int = 2) -> Float[Array, "*batch units"]:
     """The largest of `pieces` neighbouring channels (Goodfellow et al. 2013).
 
     Args:

@@ -44,12 +44,14 @@ def conv(
 
     y[n, i, f] = sum over t, c of kernel[t, c, f] x[n, i strides + t dilation - padding, c]
 
+    LeCun et al. 1989 for shared weights in two dimensions; Goodfellow et al. 2016, Deep Learning, eq. 9.6.
+
     Args:
         x: images, [N, spatial..., C]; the rank is that of the kernel, 1 to 3 spatial dimensions.
         kernel: [spatial..., C / feature_group_count, features].
         strides: step of the window, one for all dimensions or one each.
         padding: "VALID", "SAME", a number, or numbers or (lo, hi) pairs per dimension; see `canonical_padding`.
-        kernel_dilation: distance between neighbouring taps ("a trous").
+        kernel_dilation: distance between neighbouring taps ("a trous"; Yu and Koltun 2016, eq. 2).
         feature_group_count: groups; C of them is a depthwise convolution, [spatial..., 1, C * multiplier].
         padding_mode: what the padding holds: zeros, wrap, edge, reflect or symmetric; see `cnn_jax.ops.padding`.
         strict: refuse geometry that leaves a remainder.
@@ -80,8 +82,12 @@ def conv(
     )
 
 
-def convolve(x: Float[Array, "n *sizes c"], kernel: Float[Array, "*kernel_size c_in features"], **options) -> Array:
+def convolve(
+    x: Float[Array, "n *sizes c"], kernel: Float[Array, "*kernel_size c_in features"], **options
+) -> Float[Array, "n *out features"]:
     """True convolution: `conv` with the kernel flipped in every spatial dimension, as signal processing has it.
+
+    Lectures 000 to 004; Goodfellow et al. 2016, Deep Learning, eq. 9.4.
 
     Options and errors as in `conv`. For an even kernel the padding decides which side is longer, as there.
     """

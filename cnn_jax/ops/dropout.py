@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from cnn_jax.errors import ConfigError
 
 
-def dropout(key: jax.Array, x: jax.Array, rate: float) -> jax.Array:
+def dropout(key: Key[Array, ""], x: Float[Array, "*shape"], rate: float) -> Float[Array, "*shape"]:
     """Zeroes each value with probability `rate` and divides the rest by 1 - rate, so that the mean stays.
 
-    AlexNet (section 4.2) multiplies by 1 - rate at test time instead; dividing while training is the same in
-    expectation and leaves the test-time network untouched.
+    Srivastava et al. 2014. AlexNet (section 4.2) multiplies by 1 - rate at test time instead; dividing while training
+    is the same in expectation and leaves the test-time network untouched.
 
     Args:
         key: one PRNG key.

@@ -39,11 +39,11 @@ def fixed_kernel(name: str, channels: int = 1) -> Float[Array, "h w 1 channels"]
 
 
 def box_kernel(size: int) -> np.ndarray:
-    """The mean over size x size pixels, [size, size]; sums to one."""
+    """The mean over size x size pixels, [size, size]; sums to one (lectures 000 and 001)."""
     return np.full((size, size), 1 / size**2, np.float32)
 
 
 def gaussian_kernel(size: int, sigma: float) -> np.ndarray:
-    """A Gaussian of standard deviation `sigma` pixels, sampled at the pixels and normalised, [size, size]."""
+    """A Gaussian of standard deviation `sigma` pixels, sampled, [size, size]; sums to one (lectures 000 and 001)."""
     line = np.array([math.exp(-(((i - (size - 1) / 2) / sigma) ** 2) / 2) for i in range(size)])
     return (np.outer(line, line) / line.sum() ** 2).astype(np.float32)

@@ -17,7 +17,7 @@ from cnn_jax.errors import DataError
 def softmax_cross_entropy(
     logits: Float[Array, "*batch classes"], labels: Int[Array, "*batch"], *, label_smoothing: float = 0.0
 ) -> Float[Array, "*batch"]:
-    """Negative log-likelihood of the softmax, natural logarithm: log(num_classes) for equal logits.
+    """Negative log-likelihood of the softmax, natural logarithm: log(num_classes) for equal logits (Bridle 1990).
 
     Args:
         logits: unnormalised log-probabilities.
@@ -33,7 +33,7 @@ def softmax_cross_entropy(
 
 
 def sigmoid_cross_entropy(logits: Float[Array, "*shape"], targets: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Negative log-likelihood of independent yes/no answers, the logistic loss: -t log p - (1-t) log(1-p).
+    """Negative log-likelihood of independent yes/no answers, the logistic loss: -t log p - (1-t) log(1-p) (Cox 1958).
 
     Args:
         logits: log-odds; p is their sigmoid.
@@ -47,7 +47,7 @@ def sigmoid_cross_entropy(logits: Float[Array, "*shape"], targets: Float[Array, 
 def l2(
     predictions: Float[Array, "*batch features"], targets: Float[Array, "*batch features"]
 ) -> Float[Array, "*batch"]:
-    """Squared Euclidean distance, summed over the last axis, without a factor 1/2."""
+    """Squared Euclidean distance, summed over the last axis, without a factor 1/2 (the lectures' L2 loss)."""
     return jnp.sum(jnp.square(predictions.astype(jnp.float32) - targets.astype(jnp.float32)), axis=-1)
 
 

@@ -8,15 +8,19 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from cnn_jax.errors import ConfigError
 from cnn_jax.ops.conv import conv
 
 
-def moments(x: jax.Array, axes: Sequence[int], *, axis_name: str | None = None) -> tuple[jax.Array, jax.Array]:
+def moments(
+    x: Float[Array, "*shape"], axes: Sequence[int], *, axis_name: str | None = None
+) -> tuple[Float[Array, "*kept"], Float[Array, "*kept"]]:
     """Mean and (biased) variance over `axes` in float32, whatever the dtype of `x`.
 
-    One pass: the mean and the mean of squares are reduced together, which reads `x` once.
+    The sums of batch normalisation (Ioffe and Szegedy 2015, algorithm 1). One pass: the mean and the mean of squares
+    are reduced together, which reads `x` once.
 
     Args:
         x: values.
@@ -48,14 +52,14 @@ def _affine(x, mean, variance, scale, bias, epsilon):
 
 
 def batch_norm(
-    x: jax.Array,
-    mean: jax.Array,
-    variance: jax.Array,
-    scale: jax.Array | None = None,
-    bias: jax.Array | None = None,
+    x: Float[Array, "n *sizes c"],
+    mean: Float[Array, " c"],
+    variance: Float[Array, " c"],
+    scale: Float[Array, " c"] | None = None,
+    bias: Float[Array, " c"] | None = None,
     *,
     epsilon: float = 1e-5,
-) -> jax.Array:
+) -> Float[Array, "n *sizes c"]:
     """Normalises every channel with the statistics given (Ioffe and Szegedy 2015, algorithm 1).
 
     Args:
@@ -72,17 +76,36 @@ def batch_norm(
     return _affine(x, _per_channel(mean, x.ndim), _per_channel(variance, x.ndim), scale, bias, epsilon)
 
 
-def layer_norm(x, scale=None, bias=None, *, epsilon: float = 1e-5) -> jax.Array:
+def layer_norm(
+    x: Float[Array, "n *sizes c"],
+    scale: Float[Array, " c"] | None = None,
+    bias: Float[Array, " c"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> Float[Array, "n *sizes c"]:
     """Normalises every example over all its positions and channels (Ba et al. 2016); `scale`, `bias` are [C]."""
     return _affine(x, *moments(x, range(1, x.ndim)), scale, bias, epsilon)
 
 
-def instance_norm(x, scale=None, bias=None, *, epsilon: float = 1e-5) -> jax.Array:
+def instance_norm(
+    x: Float[Array, "n *sizes c"],
+    scale: Float[Array, " c"] | None = None,
+    bias: Float[Array, " c"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> Float[Array, "n *sizes c"]:
     """Normalises every channel of every example over its positions (Ulyanov et al. 2016); `scale`, `bias` are [C]."""
     return _affine(x, *moments(x, range(1, x.ndim - 1)), scale, bias, epsilon)
 
 
-def group_norm(x, num_groups: int, scale=None, bias=None, *, epsilon: float = 1e-5) -> jax.Array:
+def group_norm(
+    x: Float[Array, "n *sizes c"],
+    num_groups: int,
+    scale: Float[Array, " c"] | None = None,
+    bias: Float[Array, " c"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> Float[Array, "n *sizes c"]:
     """Normalises groups of neighbouring channels of every example (Wu and He 2018).
 
     Args:
@@ -109,14 +132,14 @@ def group_norm(x, num_groups: int, scale=None, bias=None, *, epsilon: float = 1e
 
 
 def local_response_norm(
-    x: jax.Array,
+    x: Float[Array, "*batch c"],
     *,
     size: int = 5,
     alpha: float = 1e-4,
     beta: float = 0.75,
     k: float = 2.0,
     divide_by_n: bool = False,
-) -> jax.Array:
+) -> Float[Array, "*batch c"]:
     """x_i / (k + alpha * sum of x_j^2 over the `size` channels around i) ** beta (AlexNet section 3.3).
 
     The sum is cut at the first and the last channel. The paper's alpha multiplies the sum, Caffe's and PyTorch's the
@@ -170,7 +193,7 @@ def _response_norm_backward(size, alpha, beta, k, saved, gradient):
 _response_norm.defvjp(_response_norm_forward, _response_norm_backward)
 
 
-def contrast_norm(x: jax.Array, *, size: int = 9, epsilon: float = 1e-4) -> jax.Array:
+def contrast_norm(x: Float[Array, "n h w c"], *, size: int = 9, epsilon: float = 1e-4) -> Float[Array, "n h w c"]:
     """Local contrast normalisation: subtractive, then divisive (Jarrett et al. 2009, section 2).
 
     The local mean and deviation are taken over all channels in a Gaussian window, whose weights are normalised

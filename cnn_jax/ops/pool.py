@@ -33,7 +33,7 @@ def max_pool(
     padding: Padding = "VALID",
     strict: bool = False,
 ) -> Num[Array, "n *out c"]:
-    """The maximum of each window; padding never wins.
+    """The maximum of each window; padding never wins (Jarrett et al. 2009, section 2.1).
 
     Args:
         x: images, [N, spatial..., C].
@@ -54,7 +54,10 @@ def max_pool(
 
 
 def min_pool(x: Num[Array, "n *sizes c"], window_shape: int | Sequence[int], **options) -> Num[Array, "n *out c"]:
-    """The minimum of each window; options and errors as in `max_pool`."""
+    """The minimum of each window, minus the maximum of minus the image; options and errors as in `max_pool`.
+
+    The lectures' third pooling beside the maximum and the mean; no paper here uses it.
+    """
     return -max_pool(-x, window_shape, **options)
 
 
@@ -67,7 +70,7 @@ def avg_pool(
     count_include_pad: bool = False,
     strict: bool = False,
 ) -> Float[Array, "n *out c"]:
-    """The mean of each window.
+    """The mean of each window: the sub-sampling of LeNet-5 (LeCun et al. 1998, section II-B) without its weights.
 
     Args:
         x: images, [N, spatial..., C].
@@ -101,7 +104,9 @@ def global_avg_pool(x: Float[Array, "n *sizes c"]) -> Float[Array, "n c"]:
 
 
 def global_max_pool(x: Num[Array, "n *sizes c"]) -> Num[Array, "n c"]:
-    """The maximum over all pixels of each channel; the first in row-major order gets the gradient, as in `max_pool`.
+    """The maximum over all pixels of each channel (Oquab et al. 2015, section 3).
+
+    The first in row-major order gets the gradient, as in `max_pool`.
 
     Raises:
         GeometryError: an image without pixels.

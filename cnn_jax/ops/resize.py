@@ -23,6 +23,8 @@ def resize(
 ) -> Float[Array, "batch new_height new_width channels"]:
     """Interpolates to another size, pixels seen as squares (half-pixel centres, Torch's align_corners=False).
 
+    The upsampling of the lectures on segmentation; `bilinear` is the tent kernel of Long et al. 2015, section 3.3.
+
     Args:
         x: feature maps.
         size: `(height, width)` of the result.
@@ -46,7 +48,7 @@ def upsample(
     *,
     method: str = "nearest",
 ) -> Num[Array, "batch new_height new_width channels"]:
-    """Enlarges feature maps by a whole number.
+    """Enlarges feature maps by a whole number, as the lectures on segmentation do.
 
     Args:
         x: feature maps.
@@ -98,6 +100,8 @@ def affine(
     outside: Literal["zeros", "edge"],
 ) -> Float[Array, "height width channels"]:
     """Bilinear samples of `image`: output pixel p is read at `matrix @ p + offset`, in pixels, rows first.
+
+    Jaderberg et al. 2015, Spatial Transformer Networks, eq. 1 and 5.
 
     Args:
         image: the image.
