@@ -150,6 +150,8 @@ def test_dropout_keeps_the_mean_and_drops_the_rate():
     kept = y[y != 0]
     np.testing.assert_allclose(kept, 1 / 0.7, rtol=1e-6)
     assert abs(1 - kept.size / y.size - 0.3) < 4 * np.sqrt(0.3 * 0.7 / y.size)
+    slopes = jax.grad(lambda x: ops.dropout(jax.random.key(3), x, 0.3).sum())(jnp.ones((200, 200)))
+    np.testing.assert_array_equal(slopes, y)
     x = jnp.ones((2, 3))
     assert ops.dropout(jax.random.key(0), x, 0.0) is x
     for rate in (1.0, -0.1, float("nan")):
