@@ -7,7 +7,7 @@ CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast lint format smoke readme screenshot lock clean
+.PHONY: help history test test-fast parity lint format smoke readme screenshot lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,7 +19,10 @@ test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 test-fast: $(VENV)/.dev  ## run the tests that take under ten seconds
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow"
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity"
+
+parity: $(VENV)/.parity  ## compare with PyTorch and Keras; installs them (CPU builds)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m parity tests/parity
 
 smoke: $(VENV)/.runtime  ## the history in under a minute: every joint, no result worth reading
 	$(BIN)/cnn-jax history --workdir=runs/smoke --preset=smoke
@@ -39,8 +42,8 @@ readme: $(VENV)/.runtime  ## regenerate the README's tables from the committed r
 screenshot: $(VENV)/.runtime  ## docs/report.png from runs/history/report.html; needs Chromium
 	$(BIN)/python scripts/screenshot.py
 
-lock: $(VENV)/.dev  ## write the versions in use to requirements.lock
-	$(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel | grep -vE '@|^-' > requirements.lock
+lock: $(VENV)/.parity  ## write the versions in use to requirements.lock
+	$(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel | grep -vE '@|^-' | sed 's/+cpu$$//' > requirements.lock
 
 clean:  ## remove the environment; runs and caches stay
 	rm -rf $(VENV)
@@ -55,4 +58,8 @@ $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.runtime
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.parity: $(VENV)/.dev
+	$(PIP) --editable '.[dev,parity]'
 	@touch $@

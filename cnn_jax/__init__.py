@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from cnn_jax.evaluate import load
     from cnn_jax.models import create
     from cnn_jax.train import train
+    from cnn_jax.weights import export_weights, import_weights
 
 __version__ = "0.1.0"
 
 _HOME = {
     "create": "cnn_jax.models",
+    "export_weights": "cnn_jax.weights",
+    "import_weights": "cnn_jax.weights",
     "load": "cnn_jax.evaluate",
     "load_config": "cnn_jax.config",
     "load_dataset": "cnn_jax.data",
@@ -28,7 +31,7 @@ _HOME = {
     "train": "cnn_jax.train",
 }
 
-__all__ = ["create", "load", "load_config", "load_dataset", "show", "train"]
+__all__ = ["create", "export_weights", "import_weights", "load", "load_config", "load_dataset", "show", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,8 @@ for eight; features of a quarter of the paper's at the start and an eighth at th
 
 from __future__ import annotations
 
+from typing import Literal
+
 import flax.linen as fnn
 import jax
 import jax.numpy as jnp
@@ -38,7 +40,6 @@ VARIANTS = {
         },
     }
 }
-_EPSILON = 1e-3
 
 
 class Xception(fnn.Module):
@@ -47,7 +48,8 @@ class Xception(fnn.Module):
     `stem_features` of conv1 and conv2, `strides` of conv1, `padding` of both; `entry_features` of the blocks that
     halve the image; `middle_blocks` of three convolutions each; `exit_features` of block13 (two) and block14;
     `kernel_size` of the separable convolutions; `between`: activation between depthwise and pointwise (figure 10);
-    `residual`: shortcuts (figure 9).
+    `residual`: shortcuts (figure 9); `pool_padding` and `epsilon` (of the norms): 1 and 1e-5 in timm's network, whose
+    pools pad even sizes on the other side.
     """
 
     num_classes: int = 1000
@@ -62,7 +64,9 @@ class Xception(fnn.Module):
     between: nn.ActivationName = "identity"
     residual: bool = True
     pooling: nn.PoolName = "max"
+    pool_padding: int | Literal["SAME"] = "SAME"
     norm: nn.NormName = "batch"
+    epsilon: float = 1e-3
     activation: nn.ActivationName = "relu"
     dropout: float = 0.5
     initializer: nn.InitializerName = "glorot"
@@ -103,7 +107,7 @@ class Xception(fnn.Module):
         for i, f in enumerate(features, 1):
             y = self._act(y, f"block{block}_pre{i}") if i > 1 or first_act else y
             y = self._sepconv(y, f, block, i, train)
-        y = nn.pool(y, self.pooling, 3, 2, padding="SAME", name=f"block{block}_pool")
+        y = nn.pool(y, self.pooling, 3, 2, padding=self.pool_padding, name=f"block{block}_pool")
         return y + self._conv(x, features[-1], 1, 2, 0, f"block{block}_shortcut", train) if self.residual else y
 
     def _conv(self, x, features, kernel_size, strides, padding, name, train):
@@ -117,7 +121,7 @@ class Xception(fnn.Module):
             norm=self.norm,
             activation="identity",
             initializer_name=self.initializer,
-            epsilon=_EPSILON,
+            epsilon=self.epsilon,
             name=name,
             train=train,
         )
@@ -130,7 +134,7 @@ class Xception(fnn.Module):
             kernel_init_name=self.initializer,
             name=f"block{block}_sepconv{i}",
         )(x)
-        return nn.norm(x, self.norm, name=f"block{block}_sepconv{i}_bn", train=train, epsilon=_EPSILON)
+        return nn.norm(x, self.norm, name=f"block{block}_sepconv{i}_bn", train=train, epsilon=self.epsilon)
 
     def _act(self, x, name):
         return nn.Activation(self.activation, name=f"{name}_{self.activation}")(x)
