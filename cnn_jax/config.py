@@ -1,111 +1,29 @@
 """Configs: read from a file, override, check, and write in one canonical form.
 
 A config file defines `get_config(arg="")` and returns an `ml_collections.ConfigDict`. What it leaves out is filled in
-from `SCHEMA`, what is not in `SCHEMA` is refused with the nearest legal key. Nothing here imports JAX.
+from `SCHEMA` of `schema.py`, what is not there is refused with the nearest legal key. Nothing here imports JAX.
 """
 
 from __future__ import annotations
 
 import ast
-import dataclasses
 import difflib
 import hashlib
 import json
 import math
 import runpy
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import ml_collections
 
 from cnn_jax.errors import ConfigError
+from cnn_jax.schema import GROUPS, LENGTHS, RATE_FACTOR, RATE_GROUPS, SCHEMA, check_combinations
 
 Config: TypeAlias = Any
 """A ConfigDict, or a mapping of the same keys; the type of ConfigDict would tell a checker nothing of them."""
-
-LENGTHS = ("total_steps", "total_epochs", "total_examples")
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw")
-SCHEDULES = ("constant", "step", "cosine", "polynomial", "exponential")
-AUGMENTATIONS = ("flip", "pad_crop")
-
-
-@dataclasses.dataclass(frozen=True)
-class Field:
-    """One key of a config: its default, the types it takes, and what makes a value legal.
-
-    Attributes:
-        default: the value used when a config does not name the key.
-        types: accepted Python types; an int is accepted where a float is asked for.
-        legal: says whether a value of the right type is legal.
-        says: what a legal value is, in words, for the error message.
-    """
-
-    default: Any
-    types: tuple[type, ...]
-    legal: Callable[[Any], bool] = lambda value: True
-    says: str = ""
-
-
-def _positive(value: float | None) -> bool:
-    return value is None or value > 0
-
-
-def _one_of(*names: str) -> dict[str, Any]:
-    return {"legal": lambda value: value in names, "says": "one of " + ", ".join(names)}
-
-
-def _augmentations_legal(names: tuple[str, ...]) -> bool:
-    return all(isinstance(name, str) and name.partition(":")[0] in AUGMENTATIONS for name in names)
-
-
-_NUMBER = (int, float)
-_OPTIONAL_NUMBER = (int, float, type(None))
-_OPTIONAL_INT = (int, type(None))
-_EVERY = {"legal": _positive, "says": "a positive number of steps, or None for once an epoch"}
-
-SCHEMA: dict[str, Field] = {
-    "data": Field("shapes", (str,), says="shapes, shapes:64, folder:PATH or tfds:NAME"),
-    "image_size": Field(
-        None, _OPTIONAL_INT, _positive, "a positive number of pixels, or None for the images' own size"
-    ),
-    "fit": Field("none", (str,), **_one_of("none", "pad", "resize")),
-    "validation": Field(0.1, _NUMBER, lambda v: 0 <= v < 1, "a fraction of the training images in [0, 1)"),
-    "seed": Field(0, (int,), lambda v: 0 <= v < 2**31, "an integer in [0, 2^31)"),
-    "batch_size": Field(128, (int,), _positive, "a positive integer"),
-    "total_steps": Field(None, _OPTIONAL_INT, _positive, "a positive number of steps"),
-    "total_epochs": Field(None, _OPTIONAL_NUMBER, _positive, "a positive number of epochs"),
-    "total_examples": Field(None, _OPTIONAL_INT, _positive, "a positive number of examples"),
-    "label_smoothing": Field(0.0, _NUMBER, lambda v: 0 <= v < 1, "a number in [0, 1)"),
-    "augment": Field((), (tuple,), _augmentations_legal, "a tuple of " + ", ".join(AUGMENTATIONS) + " (or pad_crop:N)"),
-    "log_every": Field(50, (int,), _positive, "a positive number of steps"),
-    "eval_every": Field(None, _OPTIONAL_INT, **_EVERY),
-    "checkpoint_every": Field(None, _OPTIONAL_INT, **_EVERY),
-    "precision": Field("float32", (str,), **_one_of("float32", "bfloat16")),
-    "parallel": Field("jit", (str,), **_one_of("jit", "pmap")),
-    "num_devices": Field(None, _OPTIONAL_INT, _positive, "a positive number of devices, or None for all there are"),
-    "model.name": Field("lenet", (str,), says="a model name; `cnn-jax models` lists them"),
-    "optimizer.name": Field("momentum", (str,), **_one_of(*OPTIMIZERS)),
-    "optimizer.learning_rate": Field(0.05, _NUMBER, _positive, "a positive finite number"),
-    "optimizer.momentum": Field(0.9, _NUMBER, lambda v: 0 <= v < 1, "a number in [0, 1)"),
-    "optimizer.weight_decay": Field(0.0, _NUMBER, lambda v: v >= 0, "a number of at least 0"),
-    "optimizer.decay": Field("kernels", (str,), **_one_of("kernels", "all")),
-    "optimizer.clip_norm": Field(None, _OPTIONAL_NUMBER, _positive, "a positive number, or None for no clipping"),
-    "schedule.name": Field("cosine", (str,), **_one_of(*SCHEDULES)),
-    "schedule.warmup_steps": Field(0, (int,), lambda v: v >= 0, "a number of steps of at least 0"),
-    "schedule.boundaries": Field(
-        (0.5, 0.75),
-        (tuple,),
-        lambda v: all(isinstance(b, (int, float)) and 0 < b < 1 for b in v) and list(v) == sorted(set(v)),
-        "increasing fractions of the training, each in (0, 1)",
-    ),
-    "schedule.factor": Field(0.1, _NUMBER, lambda v: 0 < v < 1, "a number in (0, 1)"),
-    "schedule.power": Field(1.0, _NUMBER, _positive, "a positive number"),
-}
-"""Every key of a config but the model's own keywords, which `cnn_jax.models` knows."""
-
-_GROUPS = ("model", "optimizer", "schedule")
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -159,6 +77,7 @@ def resolve(config: Config) -> Config:
     if len(lengths) != 1:
         found = " and ".join(lengths) if lengths else "none"
         raise ConfigError(7, f"config sets {found} of {', '.join(LENGTHS)}: set exactly one")
+    check_combinations(flat)
     return ml_collections.ConfigDict(_nest(flat)).lock()
 
 
@@ -223,9 +142,11 @@ def _split_override(text: str) -> tuple[str, str]:
 
 
 def _known(key: str) -> None:
-    if key in SCHEMA or key.startswith("model."):
+    if key in SCHEMA or key.startswith(("model.", RATE_GROUPS + ".")):
         return
-    if key in _GROUPS:
+    if key == RATE_GROUPS:
+        raise ConfigError(4, f"config.{key} is a group, not a value: set config.{key}.PATTERN=FACTOR")
+    if key in GROUPS:
         inside = ", ".join(name for name in SCHEMA if name.startswith(key + "."))
         raise ConfigError(4, f"config.{key} is a group, not a value: set {inside}")
     legal = list(SCHEMA)
@@ -248,18 +169,20 @@ def _parse(key: str, text: str, like: Any) -> Any:
     except (ValueError, SyntaxError):
         lowered = {"true": True, "false": False, "none": None, "nan": math.nan, "inf": math.inf, "-inf": -math.inf}
         value = lowered.get(text.lower(), text)
-    if field is not None and tuple in field.types and isinstance(value, str):
+    if field is not None and field.types == (tuple,) and isinstance(value, str):
         return tuple(part for part in value.split(",") if part)
-    if field is not None and tuple in field.types and not isinstance(value, (tuple, list)):
+    if field is not None and field.types == (tuple,) and not isinstance(value, (tuple, list)):
         return (value,)
-    if isinstance(like, str) and not isinstance(value, str):
+    if (isinstance(like, str) or (field is not None and str in field.types and value is not None)) and not isinstance(
+        value, str
+    ):
         return text
     return value
 
 
 def _checked(key: str, value: Any) -> Any:
     value = tuple(value) if isinstance(value, list) else value
-    field = SCHEMA.get(key)
+    field = SCHEMA.get(key, RATE_FACTOR if key.startswith(RATE_GROUPS + ".") else None)
     if field is None:
         return value
     if int in field.types and float not in field.types and isinstance(value, float) and value.is_integer():

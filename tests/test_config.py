@@ -70,7 +70,7 @@ def test_run_id_tells_configs_apart_and_whole_floats_not():
         ("optimizer.learning_rate=nan", "config.optimizer.learning_rate=nan"),
         ("optimizer.learning_rate=-3", "config.optimizer.learning_rate=-3"),
         ("optimizer.learning_rate=fast", "config.optimizer.learning_rate='fast'"),
-        ("optimizer.name=sdg", "one of sgd"),
+        ("optimizer.name=sdg", "one of gd, sgd"),
         ("batch_size=0", "config.batch_size=0"),
         ("batch_size=1.5", "config.batch_size=1.5"),
         ("batch_size=True", "config.batch_size=True"),

@@ -19,7 +19,8 @@ from cnn_jax.tasks import Task, Variables
 from cnn_jax.train.build import DataSpec, build
 from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.evaluation import Evaluate
-from cnn_jax.train.loop import better, load_config_data
+from cnn_jax.train.judge import better
+from cnn_jax.train.loop import load_config_data
 from cnn_jax.train.metrics import read_metrics
 from cnn_jax.train.workdir import CONFIG, DATASET, read_json
 
@@ -132,6 +133,7 @@ def load(workdir: str | Path, step: str | int = "best") -> Run:
     single = config.copy_and_resolve_references().unlock()
     single.update(num_devices=1, parallel="jit")
     program = build(single, spec)
-    like = jax.eval_shape(program.create_state, jnp.int32(0))
-    state, checkpoint = Checkpoints(workdir / "checkpoints", better).restore(step, like)
-    return Run(workdir, checkpoint.step, config, spec, program.model, state.variables, program.task, program.evaluate)
+    like = jax.eval_shape(program.create_state, jnp.int32(0)).variables
+    # What an average of the weights was kept for: it is used in their place.
+    variables, checkpoint = Checkpoints(workdir / "checkpoints", better).restore_variables(step, like)
+    return Run(workdir, checkpoint.step, config, spec, program.model, variables, program.task, program.evaluate)

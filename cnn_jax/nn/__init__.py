@@ -24,6 +24,7 @@ from cnn_jax.nn.norm import GroupNorm as GroupNorm
 from cnn_jax.nn.norm import LocalResponseNorm as LocalResponseNorm
 from cnn_jax.nn.norm import NormName as NormName
 from cnn_jax.nn.norm import cross_replica as cross_replica
+from cnn_jax.nn.norm import frozen_norms as frozen_norms
 from cnn_jax.nn.norm import norm as norm
 from cnn_jax.nn.pool import AvgPool as AvgPool
 from cnn_jax.nn.pool import GlobalAvgPool as GlobalAvgPool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, get_args
@@ -16,6 +16,7 @@ from cnn_jax.errors import ConfigError
 
 NormName = Literal["none", "lrn", "batch", "layer", "instance", "group"]
 _replica_axis: ContextVar[str | None] = ContextVar("replica_axis", default=None)
+_frozen: ContextVar[Callable[[str], bool]] = ContextVar("frozen", default=lambda path: False)
 
 
 @contextmanager
@@ -29,6 +30,16 @@ def cross_replica(axis_name: str | None) -> Iterator[None]:
         yield
     finally:
         _replica_axis.reset(token)
+
+
+@contextmanager
+def frozen_norms(frozen: Callable[[str], bool]) -> Iterator[None]:
+    """While tracing inside, a BatchNorm whose path (`block1/norm1`) is frozen keeps and uses its running statistics."""
+    token = _frozen.set(frozen)
+    try:
+        yield
+    finally:
+        _frozen.reset(token)
 
 
 class BatchNorm(nn.Module):
@@ -53,7 +64,7 @@ class BatchNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
         mean, variance = running_mean.value, running_var.value
-        if train:
+        if train and not _frozen.get()("/".join(self.path)):
             # The mapped axis does not exist while parameters are made.
             axis_name = None if self.is_initializing() else _replica_axis.get()
             mean, variance = (m.reshape(channels) for m in ops.moments(x, range(x.ndim - 1), axis_name=axis_name))

@@ -19,18 +19,21 @@ def classify(
     mean: Sequence[float],
     std: Sequence[float],
     label_smoothing: float = 0.0,
+    aux_weight: float = 0.3,
     dtype: jnp.dtype | type = jnp.float32,
 ) -> Task:
     """The task of classifying images with `model`.
 
     Args:
-        model: a Linen module whose `__call__(x, train=...)` returns `(logits, taps)`; a tap named `aux*/logits` is an
-            auxiliary classifier, whose loss counts with the model's `aux_weight` (GoogLeNet, section 5).
+        model: a Linen module whose `__call__(x, train=...)` returns `(logits, taps)`; a tap named `aux_*` holds the
+            logits of an auxiliary classifier.
         image_shape: `(H, W, C)` of an image.
         mean: mean of each channel over the training images, in 0..1.
         std: standard deviation of each channel, in 0..1.
         label_smoothing: share of the target spread evenly over the classes (Szegedy et al. 2015, section 7).
-        dtype: what the network computes in. Parameters, batch statistics and the loss are float32 whatever it is.
+        aux_weight: of the auxiliary classifiers' losses in the training loss (GoogLeNet, section 5).
+        dtype: what the network computes in. Parameters, batch statistics, the parameters of norms and the loss are
+            float32 whatever it is.
 
     Raises:
         GeometryError: from `init`, when the network cannot take an image of this size.
@@ -44,8 +47,7 @@ def classify(
         return ((image.astype(jnp.float32) - shift.reshape(channels)) * scale.reshape(channels)).astype(dtype)
 
     def in_compute_dtype(variables: Variables) -> Variables:
-        params = jax.tree.map(lambda p: p.astype(dtype), variables["params"])
-        return {**variables, "params": params}
+        return {**variables, "params": _cast(variables["params"], dtype)}
 
     def init(key: jax.Array) -> Variables:
         image = jnp.zeros((1, *image_shape), jnp.float32)
@@ -66,7 +68,7 @@ def classify(
         logits = logits.astype(jnp.float32)
         value = _mean_loss(logits, batch["label"], label_smoothing)
         for aux in _auxiliary_logits(taps):
-            value += model.aux_weight * _mean_loss(aux.astype(jnp.float32), batch["label"], label_smoothing)
+            value += aux_weight * _mean_loss(aux.astype(jnp.float32), batch["label"], label_smoothing)
         accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch["label"], dtype=jnp.float32)
         return value, (dict(state), {"loss": value, "accuracy": accuracy})
 
@@ -95,4 +97,11 @@ def _mean_loss(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> 
 
 
 def _auxiliary_logits(taps: Mapping[str, jax.Array]) -> list[jax.Array]:
-    return [tap for name, tap in taps.items() if name.startswith("aux") and name.endswith("/logits")]
+    return [tap for name, tap in taps.items() if name.startswith("aux_")]
+
+
+def _cast(params: Any, dtype: Any) -> Any:
+    """Parameters in the dtype of the arithmetic, but for norms, which compute in float32: those that have a scale."""
+    if not isinstance(params, Mapping):
+        return params.astype(dtype)
+    return {k: v if "scale" in params else _cast(v, dtype) for k, v in params.items()}

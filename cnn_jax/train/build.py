@@ -15,15 +15,19 @@ from cnn_jax import models
 from cnn_jax.config import canonical_json, resolve, to_dict
 from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
+from cnn_jax.schema import RATE_GROUPS
 from cnn_jax.tasks import Task, classify
 from cnn_jax.train.augment import make_augmentations
+from cnn_jax.train.average import make_average
 from cnn_jax.train.cache import runs_once
 from cnn_jax.train.epoch import RunSteps, make_run_steps
 from cnn_jax.train.evaluation import Evaluate, make_evaluate
 from cnn_jax.train.optim import make_optimizer
 from cnn_jax.train.parallel import Layout, make_layout
+from cnn_jax.train.paths import check_patterns
 from cnn_jax.train.schedule import make_schedule
 from cnn_jax.train.state import TrainState, create_state
+from cnn_jax.train.step import Recipe
 
 
 class DataSpec(NamedTuple):
@@ -67,7 +71,8 @@ class Program(NamedTuple):
 
     Attributes:
         model: the Linen module.
-        task: what training means.
+        recipe: what a step does; `recipe.task` is what training means.
+        num_classes: outputs of the network.
         layout: the devices.
         create_state: `(seed) -> TrainState`, compiled.
         run_steps: K steps as one call.
@@ -78,7 +83,8 @@ class Program(NamedTuple):
     """
 
     model: Any
-    task: Task
+    recipe: Recipe
+    num_classes: int
     layout: Layout
     create_state: Any
     run_steps: RunSteps
@@ -86,6 +92,11 @@ class Program(NamedTuple):
     learning_rate: Any
     total_steps: int
     max_steps: int
+
+    @property
+    def task(self) -> Task:
+        """What training means."""
+        return self.recipe.task
 
 
 def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
@@ -100,9 +111,26 @@ def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
     model = models.create(keywords.pop("name"), **keywords)
     dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[config.precision]
     task = classify(
-        model, spec.image_shape, mean=spec.mean, std=spec.std, label_smoothing=config.label_smoothing, dtype=dtype
+        model,
+        spec.image_shape,
+        mean=spec.mean,
+        std=spec.std,
+        label_smoothing=config.label_smoothing,
+        aux_weight=config.aux_weight,
+        dtype=dtype,
     )
-    jax.eval_shape(task.init, jax.random.key(0))
+    variables = jax.eval_shape(task.init, jax.random.key(0))
+    image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.uint8)
+    outputs = jax.eval_shape(task.predict, variables, image).shape[-1]
+    if outputs < len(spec.classes):
+        raise ConfigError(
+            102,
+            f"{config.model.name} has {outputs} outputs, {spec.name} {len(spec.classes)} classes: "
+            f"set config.model.num_classes={len(spec.classes)}, or leave it out",
+        )
+    params = variables["params"]
+    check_patterns(params, config.freeze, "freeze")
+    check_patterns(params, list(config.optimizer.get("groups", {})), RATE_GROUPS)
     return model, task
 
 
@@ -125,18 +153,56 @@ def _build(config_json: str, spec_json: str) -> Program:
     num_examples, batch_size = spec.sizes["train"], config.batch_size
     if batch_size > num_examples:
         raise ConfigError(12, f"config.batch_size={batch_size} is more than the {num_examples} training images")
+    _check_against_data(config, spec)
     model, task = build_task(config, spec)
     total_steps = total_steps_of(config, num_examples)
-    learning_rate = make_schedule(config.schedule, config.optimizer.learning_rate, total_steps)
-    tx = make_optimizer(config.optimizer, learning_rate)
-    layout = make_layout(config.parallel, config.num_devices, batch_size)
+    learning_rate = make_schedule(
+        config.schedule, config.optimizer.learning_rate, total_steps, num_examples / batch_size
+    )
+    recipe = Recipe(
+        task,
+        make_optimizer(config.optimizer, learning_rate, config.freeze),
+        make_average(config.average, total_steps),
+        config.accumulate,
+        config.freeze,
+    )
+    layout = make_layout(config.parallel, config.num_devices, batch_size // config.accumulate)
     max_steps = max(1, min(config.log_every, num_examples // batch_size))
     run_steps = make_run_steps(
-        task, tx, make_augmentations(config.augment), batch_size=batch_size, max_steps=max_steps, layout=layout
+        recipe, make_augmentations(config.augment), batch_size=batch_size, max_steps=max_steps, layout=layout
     )
-    initial = jax.jit(functools.partial(create_state, task, tx), compiler_options=runs_once())
-    evaluate = make_evaluate(task, batch_size=batch_size, layout=layout)
-    return Program(model, task, layout, initial, run_steps, evaluate, learning_rate, total_steps, max_steps)
+    initial = jax.jit(
+        functools.partial(
+            create_state,
+            task,
+            recipe.rule,
+            average=recipe.average is not None,
+            plateau=config.schedule.name == "plateau",
+        ),
+        compiler_options=runs_once(),
+    )
+    evaluate = make_evaluate(task, batch_size=batch_size // config.accumulate, layout=layout)
+    num_classes = config.model.get("num_classes", len(spec.classes))
+    return Program(
+        model, recipe, num_classes, layout, initial, run_steps, evaluate, learning_rate, total_steps, max_steps
+    )
+
+
+def _check_against_data(config: Any, spec: DataSpec) -> None:
+    num_examples, batch_size = spec.sizes["train"], config.batch_size
+    if config.optimizer.name == "gd" and batch_size != num_examples:
+        raise ConfigError(
+            103,
+            f"config.optimizer.name=gd takes the gradient of all {num_examples} training images: set "
+            f"config.batch_size={num_examples} and config.accumulate to a divisor of it, or use sgd",
+        )
+    watches = "schedule.name=plateau" if config.schedule.name == "plateau" else "early_stopping"
+    if (config.schedule.name == "plateau" or config.early_stopping) and not spec.sizes.get("validation"):
+        raise ConfigError(
+            104,
+            f"config.{watches} watches the validation error, and {spec.name} has no validation split: "
+            "set config.validation above 0",
+        )
 
 
 def total_steps_of(config: Any, num_examples: int) -> int:

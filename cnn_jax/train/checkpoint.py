@@ -27,7 +27,9 @@ from cnn_jax.errors import CheckpointError
 _MANIFEST = "MANIFEST.json"
 # What tensorstore says somewhere within several lines.
 _REASONS = ("No space left on device", "Read-only file system", "Permission denied", "Input/output error")
-_FORMAT = 1
+_FORMAT = 2  # 1 had no digest of the manifest itself
+KEEP = 2
+"""How many of the latest checkpoints stay besides the best."""
 _logger = logging.getLogger(__name__)
 
 
@@ -69,7 +71,7 @@ class Checkpoints:
         keep: how many of the latest to keep besides the best.
     """
 
-    def __init__(self, directory: Path, better: Callable[[Mapping, Mapping], bool], keep: int = 2):
+    def __init__(self, directory: Path, better: Callable[[Mapping, Mapping], bool], keep: int = KEEP):
         self.directory = directory
         self._better = better
         self._keep = keep
@@ -80,8 +82,10 @@ class Checkpoints:
         for path in sorted(self.directory.glob("[0-9]*")):
             try:
                 manifest = json.loads((path / _MANIFEST).read_text())
+                if manifest["format"] != 1 and manifest["digest"] != _digest(manifest):
+                    raise ValueError("its digest differs")
                 found.append(Checkpoint(int(path.name), path, *(manifest[key] for key in ("meta", "leaves", "files"))))
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 _logger.warning("E-CKPT-03: step %s is damaged (%s: %s); left out", path.name, _MANIFEST, error)
         return found
 
@@ -139,6 +143,7 @@ class Checkpoints:
                 "leaves": {name: _spec(leaf) for name, leaf in arrays.items()},
                 "files": {str(f.relative_to(partial)): _sha256(f) for f in sorted(partial.rglob("*")) if f.is_file()},
             }
+            manifest["digest"] = _digest(manifest)
             _write_durably(partial / _MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
             if final.exists():
                 shutil.rmtree(final)
@@ -162,11 +167,63 @@ class Checkpoints:
         Raises:
             CheckpointError: nothing sound to restore, or a state of another structure, its leaf named.
         """
+        checkpoint = self._sound(step)
+        return _read(checkpoint, like), checkpoint
+
+    def restore_variables(self, step: str | int, like: Any = None) -> tuple[dict[str, Any], Checkpoint]:
+        """Reads the variables alone, whatever optimiser made them: the averaged ones where an average was kept.
+
+        Args:
+            step: as in `restore`.
+            like: variables of the structure they must have, abstract or real; None takes what there is.
+
+        Returns:
+            `{"params", ...}`, nested by name, on the first device, and the checkpoint.
+
+        Raises:
+            CheckpointError: nothing sound to restore, or variables of another structure, the array named.
+        """
+        checkpoint = self._sound(step)
+        averaged = "average." if any(name.startswith("average.") for name in checkpoint.leaves) else ""
+        wanted = {}
+        for name, spec in checkpoint.leaves.items():
+            if name.startswith(averaged or ("params.", "model_state.")):
+                dtype, _, shape = spec.partition("[")
+                sizes = tuple(int(size) for size in shape.rstrip("]").split(",") if size)
+                wanted[name] = jax.ShapeDtypeStruct(sizes, dtype)
+        if like is not None:
+            names = {averaged + name if averaged or name.startswith("params.") else f"model_state.{name}": leaf
+                     for name, leaf in _named(like).items()}  # fmt: skip
+            _check_fits(checkpoint, names, set(wanted))
+        arrays = _load(checkpoint, wanted)
+        variables: dict[str, Any] = {}
+        for name, array in arrays.items():
+            *parents, last = name.removeprefix(averaged).removeprefix("model_state.").split(".")
+            at = variables
+            for parent in parents:
+                at = at.setdefault(parent, {})
+            at[last] = array
+        return variables, checkpoint
+
+    def set_aside(self, after: int) -> None:
+        """Moves checkpoints past a step out of the way, to `damaged-STEP`: a run that fell back to it writes its own.
+
+        Args:
+            after: the step of the checkpoint that was restored.
+        """
+        for path in sorted(self.directory.glob("[0-9]*")):
+            if int(path.name) > after:
+                aside = path.with_name(f"damaged-{path.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
+
+    def _sound(self, step: str | int) -> Checkpoint:
+        """The checkpoint that `step` names if its files are as they were written, or the newest that is."""
         choices = self.choose(step)
         for checkpoint, older in zip(choices, [*choices[1:], None], strict=True):
             damage = checkpoint.damage()
             if damage is None:
-                return _read(checkpoint, like), checkpoint
+                return checkpoint
             using = f"using step {older.step}" if older else "nothing sound is left to use"
             message = f"step {checkpoint.step} in {self.directory} is damaged ({damage}): {using}"
             if older is None:
@@ -197,7 +254,14 @@ class Checkpoints:
 
 def _read(checkpoint: Checkpoint, like: Any) -> Any:
     want = _named(like)
-    for name in sorted(checkpoint.leaves.keys() | want.keys()):
+    _check_fits(checkpoint, want, set(checkpoint.leaves))
+    arrays = _load(checkpoint, {name: jax.eval_shape(_storable, leaf) for name, leaf in want.items()})
+    leaves = [jax.random.wrap_key_data(arrays[n]) if _is_key(leaf) else arrays[n] for n, leaf in want.items()]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _check_fits(checkpoint: Checkpoint, want: Mapping[str, Any], there_are: set[str]) -> None:
+    for name in sorted(there_are | want.keys()):
         here = _spec(want[name]) if name in want else "absent"
         there = checkpoint.leaves.get(name, "absent")
         if here != there:
@@ -206,12 +270,16 @@ def _read(checkpoint: Checkpoint, like: Any) -> Any:
                 f"step {checkpoint.step} in {checkpoint.path.parent} does not fit this run: {name} is {there} in the "
                 f"checkpoint and {here} here; use the config that made it",
             )
+
+
+def _load(checkpoint: Checkpoint, like: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of these names, which the manifest has, on the first device."""
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    stored = {name: jax.eval_shape(_storable, leaf) for name, leaf in want.items()}
-    abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for name, x in stored.items()}
-    arrays = ocp.load(str(checkpoint.path.absolute() / "state"), abstract)
-    leaves = [jax.random.wrap_key_data(arrays[n]) if _is_key(leaf) else arrays[n] for n, leaf in want.items()]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+    abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for name, x in like.items()}
+    context = ocp.Context()
+    context.pytree.loading.partial_load = True
+    with context:
+        return ocp.load(str(checkpoint.path.absolute() / "state"), abstract)
 
 
 @contextlib.contextmanager
@@ -243,6 +311,12 @@ def _storable(leaf: Any) -> Any:
 
 def _spec(leaf: Any) -> str:
     return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """sha256 of a manifest but for its own digest."""
+    content = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(file: Path) -> str:

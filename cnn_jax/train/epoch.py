@@ -8,37 +8,34 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from cnn_jax import nn
 from cnn_jax.data.stream import batch_at, order_from
-from cnn_jax.tasks import Batch, Metrics, Task
+from cnn_jax.tasks import Batch, Metrics
 from cnn_jax.train.augment import Augment
 from cnn_jax.train.parallel import AXIS, Layout
-from cnn_jax.train.state import TrainState
-from cnn_jax.train.step import train_step
+from cnn_jax.train.state import TrainState, is_finite
+from cnn_jax.train.step import Recipe, train_step
 
-RunSteps = Callable[[TrainState, Batch, Any], tuple[TrainState, Metrics]]
+RunSteps = Callable[[TrainState, Batch, Any], tuple[TrainState, Metrics, Any]]
 
 
 def make_run_steps(
-    task: Task,
-    tx: optax.GradientTransformation,
+    recipe: Recipe,
     augment: Sequence[Augment],
     *,
     batch_size: int,
     max_steps: int,
     layout: Layout,
 ) -> RunSteps:
-    """Compiles `run_steps(state, data, num_steps) -> (state, metrics)`.
+    """Compiles `run_steps(state, data, num_steps) -> (state, metrics, finite)`.
 
     Shuffling, gathering, augmentation, the schedule and the metrics are inside. `num_steps` is an argument of the
     compiled program and not part of it: the very same code runs whether a run is cut into calls of 50 steps or
     interrupted after 7, which is what makes a resumed run equal to an uninterrupted one bit for bit.
 
     Args:
-        task: what training means.
-        tx: the optimiser.
+        recipe: what a step does.
         augment: transformations of one training image, in order.
         batch_size: B, the batch over all devices.
         max_steps: the longest call; at most an epoch.
@@ -46,21 +43,22 @@ def make_run_steps(
 
     Returns:
         A function of the state (donated), the training split `{"image": uint8 [N, H, W, C], "label": int32 [N]}` and
-        `num_steps <= max_steps`; it returns the state and metrics of shape [max_steps], of which the first `num_steps`
-        count.
+        `num_steps <= max_steps`; it returns the state, metrics of shape [max_steps], of which the first `num_steps`
+        count, and whether everything in the state is finite, bool [].
     """
 
-    def run_steps(state: TrainState, data: Batch, num_steps: jax.Array) -> tuple[TrainState, Metrics]:
+    def run_steps(state: TrainState, data: Batch, num_steps: jax.Array) -> tuple[TrainState, Metrics, jax.Array]:
         axis_name = AXIS if layout.mapped else None
         share = batch_size // layout.num_devices if layout.mapped else batch_size
+        size = share // recipe.accumulate
         order_key, augment_key = jax.random.split(jax.random.fold_in(state.key, jnp.int32(-1)))
         order = order_from(order_key, state.step * batch_size, len(data["label"]))
 
-        def batch_of(step: jax.Array) -> Batch:
-            start = step * batch_size
+        def part_of(step: jax.Array, part: jax.Array) -> Batch:
+            start = step * batch_size + part * size
             if axis_name is not None:
                 start += jax.lax.axis_index(axis_name) * share
-            index, epoch = batch_at(order, start, share)
+            index, epoch = batch_at(order, start, size)
             image, label = layout.constrain((data["image"][index], data["label"][index]))
             keys = jax.vmap(functools.partial(_example_key, augment_key))(epoch, index)
             for transform in augment:
@@ -69,7 +67,7 @@ def make_run_steps(
 
         def step(state: TrainState) -> tuple[TrainState, Metrics]:
             with nn.cross_replica(axis_name):
-                return train_step(state, batch_of(state.step), task=task, tx=tx, axis_name=axis_name)
+                return train_step(state, functools.partial(part_of, state.step), recipe=recipe, axis_name=axis_name)
 
         def body(i: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
             state, history = carry
@@ -78,7 +76,8 @@ def make_run_steps(
 
         _, scalars = jax.eval_shape(step, state)
         history = jax.tree.map(lambda scalar: jnp.zeros(max_steps, scalar.dtype), scalars)
-        return jax.lax.fori_loop(0, num_steps, body, (state, history))
+        state, history = jax.lax.fori_loop(0, num_steps, body, (state, history))
+        return state, history, is_finite(state)
 
     return layout.compile(run_steps)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Mapping
@@ -13,13 +14,19 @@ import jax.numpy as jnp
 
 from cnn_jax.config import Config, resolve
 from cnn_jax.data import Dataset, load_dataset
-from cnn_jax.errors import DivergedError, Preempted
+from cnn_jax.errors import Preempted
+from cnn_jax.train import divergence
 from cnn_jax.train.build import DataSpec, Program, abstract_state, build
-from cnn_jax.train.cache import runs_once, use_compilation_cache
+from cnn_jax.train.cache import use_compilation_cache
 from cnn_jax.train.checkpoint import Checkpoints
+from cnn_jax.train.judge import better
+from cnn_jax.train.memory import out_of_memory_named
 from cnn_jax.train.metrics import MetricsLog
+from cnn_jax.train.plateau import after_evaluation
+from cnn_jax.train.preflight import preflight, try_checkpoint
 from cnn_jax.train.progress import Listener, ProgressBar, Silence
-from cnn_jax.train.state import TrainState, is_finite
+from cnn_jax.train.start import fresh_state
+from cnn_jax.train.state import TrainState
 from cnn_jax.train.stop import StopRequest
 from cnn_jax.train.workdir import DATASET, DONE, check_workdir, open_workdir, read_json, write_environment, write_json
 
@@ -33,6 +40,7 @@ def train(
     *,
     dataset: Dataset | None = None,
     progress: bool | Listener = True,
+    stop_at: int | None = None,
 ) -> dict[str, Any]:
     """Trains what a config describes; called again with the same workdir, goes on where it stopped.
 
@@ -41,17 +49,18 @@ def train(
         workdir: where everything is written.
         dataset: the data, if it has been loaded already; by default `config.data` is.
         progress: True shows a bar on standard error; a `Listener` is told how the run goes on.
+        stop_at: a step at which to save and stop as if a signal had come.
 
     Returns:
-        The final metrics, as `DONE` holds them: `step`, `best_step` (chosen on the validation split), `train`,
-        `validation`, and `test`, measured once, on the best checkpoint.
+        The final metrics, as `DONE` holds them: `step`, `ended` (why there), `best_step` (chosen on the validation
+        split), `train`, `validation`, and `test`, measured once, on the best checkpoint.
 
     Raises:
-        ConfigError: a config that cannot run, or a workdir made with another one.
+        ConfigError: a config that cannot run, a workdir made with another one, or too little memory.
         DataError: data that is missing or broken.
         CheckpointError: a workdir that cannot be written or restored.
-        DivergedError: the loss stopped being finite.
-        Preempted: stopped by Ctrl-C or SIGTERM, after a save.
+        DivergedError: the loss, a gradient, a parameter or a statistic stopped being finite.
+        Preempted: stopped by Ctrl-C, SIGTERM or `stop_at`, after a save.
     """
     config, workdir = resolve(config), Path(workdir)
     check_workdir(workdir, config)
@@ -62,12 +71,15 @@ def train(
         dataset = load_config_data(config)
     spec = DataSpec.of(dataset)
     program = build(config, spec)
+    if isinstance(progress, bool):
+        progress = ProgressBar(f"{config.model.name} seed {config.seed}") if progress else Silence()
+    for line in preflight(program, config, spec, workdir).lines():
+        progress.note(line)
     open_workdir(workdir, config)
     write_json(workdir / DATASET, spec._asdict())
     write_environment(workdir)
-    if isinstance(progress, bool):
-        progress = ProgressBar(f"{config.model.name} seed {config.seed}") if progress else Silence()
-    return _Run(config, workdir, program, dataset, progress).finish()
+    with out_of_memory_named(config), StopRequest(stop_at) as stop:
+        return _Run(config, workdir, program, dataset, progress, stop).finish()
 
 
 def load_config_data(config: Any) -> Dataset:
@@ -75,19 +87,13 @@ def load_config_data(config: Any) -> Dataset:
     return load_dataset(config.data, validation=config.validation, seed=0, image_size=config.image_size, fit=config.fit)
 
 
-def better(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether checkpoint `a` beats `b` on validation: accuracy, then loss. Without validation the later one does."""
-    a, b = a["validation"], b["validation"]
-    if a is None or b is None:
-        return b is None
-    return (a["accuracy"], -a["loss"]) > (b["accuracy"], -b["loss"])
-
-
 class _Run:
     """One process's share of a training run."""
 
-    def __init__(self, config: Any, workdir: Path, program: Program, dataset: Dataset, listener: Listener):
-        self.config, self.workdir, self.program = config, workdir, program
+    def __init__(
+        self, config: Any, workdir: Path, program: Program, dataset: Dataset, listener: Listener, stop: StopRequest
+    ):
+        self.config, self.workdir, self.program, self.listener, self.stop = config, workdir, program, listener, stop
         self.data = {
             name: program.layout.put({"image": split.image, "label": split.label})
             for name, split in dataset.splits.items()
@@ -98,23 +104,23 @@ class _Run:
         self.state, self.meta = self._start()
         self.step = int(self.state.step)
         self.log = MetricsLog(workdir, self.step)
-        self.listener = listener
         self.listener.start(total_steps=program.total_steps, step=self.step, batch_size=config.batch_size)
 
     def _start(self) -> tuple[TrainState, dict[str, Any]]:
-        if not self.checkpoints.all():
-            state = self.program.create_state(jnp.int32(self.config.seed))
-            meta = {"window": {}, "validation": None, "seconds": 0.0}
-        else:
+        if self.checkpoints.all():
             state, checkpoint = self.checkpoints.restore("latest", abstract_state(self.program))
-            meta = checkpoint.meta
+            self.checkpoints.set_aside(after=checkpoint.step)
+            return self.program.layout.put(state), checkpoint.meta
+        state = fresh_state(self.program, self.config, self.workdir, self.listener)
+        seconds = try_checkpoint(self.checkpoints, state)
+        self.listener.note(f"a checkpoint saved and restored in {seconds:.2f} s")
+        meta = {"window": {}, "validation": None, "waited": 0, "seconds": 0.0}
         return self.program.layout.put(state), meta
 
     def finish(self) -> dict[str, Any]:
         """Trains to the end, evaluates the best checkpoint on the test split, writes DONE."""
         try:
-            with StopRequest() as stop:
-                self._train(stop)
+            self._train()
             final = self._final_metrics()
         finally:
             self.listener.close()
@@ -122,29 +128,36 @@ class _Run:
         write_json(self.workdir / DONE, final)
         return final
 
-    def _train(self, stop: StopRequest) -> None:
-        total = self.program.total_steps
+    def _train(self) -> None:
         limit = 1  # of the first call, which compiles; then as many steps as fit the time
-        while self.step < total:
+        while not self._ended():
             num_steps = min(self._to_next_event(), limit)
             started = time.perf_counter()
-            self.state, columns = self.program.run_steps(self.state, self.data["train"], jnp.int32(num_steps))
+            self.state, columns, finite = self.program.run_steps(self.state, self.data["train"], jnp.int32(num_steps))
             columns = {name: column[:num_steps].tolist() for name, column in jax.device_get(columns).items()}
             seconds = time.perf_counter() - started
             self.step += num_steps
             self.meta["seconds"] += seconds
-            self._refuse_divergence(columns)
+            self._refuse_divergence(columns, bool(finite))
             self._record(columns, num_steps, seconds)
             fits = max(1, int(_SECONDS_PER_CALL * num_steps / seconds))
             limit = min(self.program.max_steps, max(limit + 1, fits) if limit == 1 else fits)
-            self._evaluate_and_save(stop.requested)
-            if stop.requested and self.step < total:
-                raise Preempted(1, f"stopped by {stop.requested} at step {self.step}; the same command goes on")
+            self._evaluate_and_save()
+            if self.stop.due(self.step) and not self._ended():
+                raise Preempted(1, f"stopped by {self.stop.reason} at step {self.step}; the same command goes on")
+
+    def _ended(self) -> str | None:
+        """Why the run is over, or None."""
+        patience = self.config.early_stopping
+        if patience is not None and self.meta["waited"] >= patience:
+            return f"early stopping: no better validation in {patience} evaluations"
+        return "total steps" if self.step >= self.program.total_steps else None
 
     def _to_next_event(self) -> int:
         """Steps until something other than a step is due."""
         every = [self.config.log_every, self._every("eval_every"), self._every("checkpoint_every")]
-        return min(self.program.total_steps - self.step, *(n - self.step % n for n in every))
+        steps = [self.program.total_steps - self.step, *(n - self.step % n for n in every)]
+        return min(steps + [at - self.step for at in (self.stop.at,) if at is not None and at > self.step])
 
     def _every(self, key: str) -> int:
         return self.config[key] or self.steps_per_epoch
@@ -152,19 +165,20 @@ class _Run:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.program.total_steps
 
-    def _refuse_divergence(self, columns: Mapping[str, list[float]]) -> None:
-        for name, column in columns.items():
-            for i, value in enumerate(column):
-                if not math.isfinite(value):
-                    self._diverged(f"{name} is {value}", self.step - len(column) + i + 1)
+    def _learning_rate(self, step: int) -> float:
+        """Of the update that brings the run to `step`."""
+        scale = 1.0 if self.state.plateau is None else float(self.state.plateau.scale)
+        return float(self.program.learning_rate(step - 1)) * scale
 
-    def _diverged(self, what: str, step: int) -> None:
+    def _refuse_divergence(self, columns: Mapping[str, list[float]], finite: bool) -> None:
+        bad = divergence.first_bad_metric(columns)
+        if bad is None and finite:
+            return
+        steps = len(next(iter(columns.values())))
+        step, what = (steps - 1, divergence.what_is_bad(self.state)) if bad is None else bad
+        step += self.step - steps + 1
         sound = [checkpoint.step for checkpoint in self.checkpoints.all()]
-        kept = f"the last finite checkpoint is step {sound[-1]}" if sound else "no checkpoint was written yet"
-        rate = float(self.program.learning_rate(step - 1))
-        raise DivergedError(
-            1, f"{what} at step {step} (learning rate {rate:g}); {kept}; try a lower config.optimizer.learning_rate"
-        )
+        raise divergence.diverged(what, step, self._learning_rate(step), sound)
 
     def _record(self, columns: Mapping[str, list[float]], num_steps: int, seconds: float) -> None:
         # The window's sums are in the checkpoint's meta, so that a resumed run logs the same means.
@@ -176,7 +190,7 @@ class _Run:
         means = {name: window[name] / window["steps"] for name in columns}
         self.listener.advance(self.step, seconds, num_steps, means)
         if self._due(self.config.log_every):
-            means["learning_rate"] = float(self.program.learning_rate(self.step - 1))
+            means["learning_rate"] = self._learning_rate(self.step)
             means["images_per_second"] = round(num_steps * self.config.batch_size / seconds, 1)
             self.log.write(self.step, "train", {"epoch": self._epoch(), **means})
             self.meta["train"] = means
@@ -185,32 +199,43 @@ class _Run:
     def _epoch(self) -> float:
         return self.step * self.config.batch_size / len(self.data["train"]["label"])
 
-    def _evaluate_and_save(self, stop: str | None) -> None:
+    def _evaluate_and_save(self) -> None:
         improved = False
         self.meta["validation"] = None
         if "validation" in self.data and self._due(self._every("eval_every")):
-            started = time.perf_counter()
-            metrics = self.program.evaluate(self.state.variables, self.data["validation"])
-            self.meta["seconds"] += time.perf_counter() - started
-            self.meta["validation"] = metrics
-            self.log.write(self.step, "validation", {"epoch": self._epoch(), **metrics})
-            self.listener.evaluated(self.step, "validation", metrics)
-            best = self.checkpoints.best()
-            improved = best is None or better(self.meta, best.meta)
-        if improved or stop or self._due(self._every("checkpoint_every")):
-            if not jax.jit(is_finite, compiler_options=runs_once())(self.state):
-                self._diverged("a parameter or statistic is not finite", self.step)
+            improved = self._evaluate()
+        if improved or self.stop.due(self.step) or self._ended() or self._due(self._every("checkpoint_every")):
             self.checkpoints.save(self.step, self.state, self.meta)
+
+    def _evaluate(self) -> bool:
+        """Evaluates on the validation split; whether the result is the best so far."""
+        started = time.perf_counter()
+        metrics = self.program.evaluate(self.state.eval_variables, self.data["validation"])
+        self.meta["seconds"] += time.perf_counter() - started
+        self.meta["validation"] = metrics
+        self.log.write(self.step, "validation", {"epoch": self._epoch(), **metrics})
+        self.listener.evaluated(self.step, "validation", metrics)
+        best = self.checkpoints.best()
+        improved = best is None or better(self.meta, best.meta)
+        self.meta["waited"] = 0 if improved else self.meta["waited"] + 1
+        if self.state.plateau is not None:
+            before = jax.device_get(self.state.plateau)
+            after = after_evaluation(before, 1 - metrics["accuracy"], self.config.schedule)
+            self.state = dataclasses.replace(self.state, plateau=self.program.layout.put(after))
+            if after.cuts > before.cuts:
+                self.listener.note(f"step {self.step}: learning rate cut to {self._learning_rate(self.step):g}")
+        return improved
 
     def _final_metrics(self) -> dict[str, Any]:
         best = self.checkpoints.best()
         assert best is not None, "the last step always saves"
-        variables = self.state.variables
+        variables = self.state.eval_variables
         if best.step != self.step:
             state, _ = self.checkpoints.restore(best.step, abstract_state(self.program))
-            variables = self.program.layout.put(state).variables
+            variables = self.program.layout.put(state).eval_variables
         final = {
             "step": self.step,
+            "ended": self._ended(),
             "best_step": best.step,
             "train": self.meta.get("train"),
             "validation": best.meta["validation"],

@@ -2,42 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import optax
 
+from cnn_jax.train.paths import matching, rate_factors
+from cnn_jax.train.rule import UpdateRule, gradient_rule
 
-def make_optimizer(optimizer: Any, learning_rate: optax.Schedule) -> optax.GradientTransformation:
+# What each paper recommends, where config.optimizer leaves it open.
+MOMENTUM = 0.9  # Krizhevsky et al. 2012, section 5
+ADAGRAD_EPSILON = 1e-8  # a guard against 0/0; the paper's delta
+ADADELTA = (0.95, 1e-6)  # rho and epsilon, Zeiler 2012, section 4.1
+RMSPROP = (0.9, 1e-8)  # Tieleman and Hinton 2012, lecture 6.5
+ADAM = (0.9, 0.999, 1e-8)  # Kingma and Ba 2015, algorithm 1
+
+
+def make_optimizer(optimizer: Any, learning_rate: optax.Schedule, freeze: Sequence[str] = ()) -> UpdateRule:
     """The update rule that `config.optimizer` names.
 
+    In order: the gradient is clipped, L2 decay is added, the rule makes a direction of it, decoupled decay is added,
+    and the whole is multiplied by the learning rate. `momentum` and `nesterov` keep the rate outside the velocity, as
+    Torch does; with the rate inside, as AlexNet's section 5 writes it, steps differ for a few updates after a change of
+    the rate and not otherwise.
+
     Args:
-        optimizer: `config.optimizer`: `name`, `momentum`, `weight_decay`, `decay`, `clip_norm`. Weight decay is the L2
-            form (added to the gradient before the rule, as in AlexNet section 5), but for `adamw`, which decouples it
-            (Loshchilov & Hutter 2019). `decay="kernels"` spares biases and norm parameters, `"all"` spares nothing.
+        optimizer: `config.optimizer`. `gd` and `sgd` follow the plain gradient, of all images and of a batch. Weight
+            decay is `l2` (added to the gradient before the rule, as in AlexNet section 5) or `decoupled` from it
+            (Loshchilov and Hutter 2019), by default for `adamw` alone; `decay="kernels"` spares biases and norm
+            parameters, `"all"` spares nothing. `clip_norm` is of the whole gradient, `clip_value` of each component.
+            `groups` maps patterns of paths to factors of the rate.
         learning_rate: the schedule.
+        freeze: patterns of paths that do not change at all.
     """
-    momentum = optimizer.momentum
-    rule = {
-        "sgd": lambda: optax.sgd(learning_rate),
-        "momentum": lambda: optax.sgd(learning_rate, momentum=momentum),
-        "nesterov": lambda: optax.sgd(learning_rate, momentum=momentum, nesterov=True),
-        "adagrad": lambda: optax.adagrad(learning_rate),
-        "adadelta": lambda: optax.adadelta(learning_rate),
-        "rmsprop": lambda: optax.rmsprop(learning_rate),
-        "adam": lambda: optax.adam(learning_rate),
-        "adamw": lambda: optax.adamw(
-            learning_rate, weight_decay=optimizer.weight_decay, mask=_decayed(optimizer.decay)
-        ),
-    }[optimizer.name]()
+    decoupled = optimizer.decay_form == "decoupled" or (optimizer.decay_form is None and optimizer.name == "adamw")
+    decay = []
+    if optimizer.weight_decay:
+        decay = [optax.add_decayed_weights(optimizer.weight_decay, mask=_decayed(optimizer.decay, freeze))]
     stages = []
+    if optimizer.clip_value is not None:
+        stages.append(optax.clip(optimizer.clip_value))
     if optimizer.clip_norm is not None:
         stages.append(optax.clip_by_global_norm(optimizer.clip_norm))
-    if optimizer.weight_decay and optimizer.name != "adamw":
-        stages.append(optax.add_decayed_weights(optimizer.weight_decay, mask=_decayed(optimizer.decay)))
-    return optax.chain(*stages, rule)
+    direction = [_DIRECTIONS[optimizer.name](optimizer)]
+    stages += direction + decay if decoupled else decay + direction
+    groups = dict(optimizer.get("groups", {}))
+    if groups or freeze:
+        stages.append(_scale_by_group(groups, freeze))
+    return gradient_rule(optax.chain(*stages, optax.scale_by_learning_rate(learning_rate)))
 
 
-def _decayed(which: str):
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _momentum(nesterov: bool) -> Callable[[Any], optax.GradientTransformation]:
+    return lambda o: optax.trace(_or(o.momentum, MOMENTUM), nesterov=nesterov)
+
+
+def _adagrad(o: Any) -> optax.GradientTransformation:
+    return optax.scale_by_rss(initial_accumulator_value=0.0, eps=_or(o.epsilon, ADAGRAD_EPSILON))
+
+
+def _adadelta(o: Any) -> optax.GradientTransformation:
+    return optax.scale_by_adadelta(rho=_or(o.rho, ADADELTA[0]), eps=_or(o.epsilon, ADADELTA[1]))
+
+
+def _rmsprop(o: Any) -> optax.GradientTransformation:
+    return optax.scale_by_rms(decay=_or(o.rho, RMSPROP[0]), eps=_or(o.epsilon, RMSPROP[1]))
+
+
+def _adam(o: Any) -> optax.GradientTransformation:
+    return optax.scale_by_adam(_or(o.beta1, ADAM[0]), _or(o.beta2, ADAM[1]), _or(o.epsilon, ADAM[2]))
+
+
+_DIRECTIONS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+    "gd": lambda o: optax.identity(),
+    "sgd": lambda o: optax.identity(),
+    "momentum": _momentum(nesterov=False),
+    "nesterov": _momentum(nesterov=True),
+    "adagrad": _adagrad,
+    "adadelta": _adadelta,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "adamw": _adam,
+}
+
+
+def _decayed(which: str, freeze: Sequence[str]) -> Callable[[Any], Any]:
     """Kernels are what has two or more axes; biases and norm parameters are vectors."""
-    return lambda params: jax.tree.map(lambda p: which == "all" or p.ndim >= 2, params)
+    return lambda params: jax.tree.map(
+        lambda p, frozen: not frozen and (which == "all" or p.ndim >= 2), params, matching(params, freeze)
+    )
+
+
+def _scale_by_group(groups: dict[str, float], freeze: Sequence[str]) -> optax.GradientTransformation:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        factors = rate_factors(updates, groups, freeze)
+        return jax.tree.map(lambda u, factor: u if factor == 1 else u * factor, updates, factors), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

@@ -22,6 +22,9 @@ class Listener(Protocol):
     def evaluated(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         """An evaluation of the parameters at `step` ended."""
 
+    def note(self, text: str) -> None:
+        """Something else that a person may want to know, in a line."""
+
     def close(self) -> None:
         """The run ended, one way or another."""
 
@@ -38,6 +41,9 @@ class Silence:
     def evaluated(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         """Nothing."""
 
+    def note(self, text: str) -> None:
+        """Nothing."""
+
     def close(self) -> None:
         """Nothing."""
 
@@ -52,7 +58,7 @@ class ProgressBar:
     def __init__(self, title: str):
         self._console = Console(stderr=True)
         self._title = title
-        self._total = self._batch_size = 0
+        self._total = self._batch_size = self._calls = 0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -71,7 +77,12 @@ class ProgressBar:
         self._bar.start()
 
     def advance(self, step: int, seconds: float, steps: int, train: Mapping[str, float]) -> None:
-        """Moves the bar."""
+        """Moves the bar; after the second call, the first that compiles nothing, says how long it is going to take."""
+        self._calls += 1
+        if self._calls == 2:
+            self.note(
+                f"{1000 * seconds / steps:.3g} ms a step, {_duration((self._total - step) * seconds / steps)} left"
+            )
         rate = f"{steps * self._batch_size / seconds:,.0f} images/s" if seconds else ""
         self._bar.update(self._task, completed=step, rate=rate, note=f"loss {train['loss']:.3f}")
 
@@ -80,6 +91,17 @@ class ProgressBar:
         line = f"{self._title} step {step}/{self._total}: {split} error {100 * (1 - metrics['accuracy']):.2f}%"
         self._console.print(f"{time.strftime('%H:%M:%S')} {line}, loss {metrics['loss']:.4f}", highlight=False)
 
+    def note(self, text: str) -> None:
+        """Prints one line."""
+        self._console.print(f"{time.strftime('%H:%M:%S')} {self._title}: {text}", highlight=False, markup=False)
+
     def close(self) -> None:
         """Leaves the terminal as it was."""
         self._bar.stop()
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 120:
+        return f"about {seconds:.0f} s"
+    return f"about {minutes} min" if minutes < 120 else f"about {minutes // 60} h {minutes % 60} min"

@@ -11,11 +11,24 @@ class StopRequest:
     """Within this context the first SIGINT or SIGTERM only sets `requested`; a second one acts as it always did.
 
     In other threads than the main one, where Python allows no handlers, it never fires.
+
+    Args:
+        at: a step at which a stop is due without a signal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
         self.requested: str | None = None
         self._previous: dict[int, object] = {}
+
+    def due(self, step: int) -> bool:
+        """Whether a run at this step is to stop."""
+        return self.requested is not None or step == self.at
+
+    @property
+    def reason(self) -> str:
+        """What asked for the stop."""
+        return self.requested or f"request for step {self.at}"
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.config import Config, canonical_json, difference, to_dict
+from cnn_jax.config import Config, canonical_json, difference, resolve, to_dict
 from cnn_jax.errors import CheckpointError, ConfigError
 
 CONFIG, ENVIRONMENT, DATASET, DONE = "config.json", "environment.json", "dataset.json", "DONE"
+TRANSFER = "transfer.json"
 _PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
 
 
@@ -27,7 +28,7 @@ def check_workdir(workdir: Path, config: Config) -> None:
     file = workdir / CONFIG
     if not file.is_file():
         return
-    theirs = read_json(file)
+    theirs = resolve(read_json(file))  # a key that has come since has its default there
     if canonical_json(theirs) != canonical_json(config):
         changed = "; ".join(difference(config, theirs))
         raise ConfigError(11, f"{workdir} was made with another config ({changed}): use another --workdir")
