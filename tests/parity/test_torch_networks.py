@@ -1,0 +1,116 @@
+"""The same random weights give PyTorch's logits and gradients, network by network."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import cnn_jax
+from cnn_jax import nn
+from cnn_jax.models.googlenet import TABLE_1
+from tests.parity import torch_networks as reference
+from tests.parity.torch_networks import torch
+
+TOLERANCE = 1e-4  # of the largest value
+
+
+def images(*shape: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+def channels_first(x: np.ndarray):
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+
+
+def assert_close(ours, theirs, what: str = "logits"):
+    ours, theirs = np.asarray(ours), theirs.detach().numpy()
+    assert ours.shape == theirs.shape
+    assert theirs.std() > 0
+    distance = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    assert distance < TOLERANCE, f"{what}: {distance:.1e} of the largest value apart"
+
+
+def assert_logits(name: str, network, x: np.ndarray, source: str = "torchvision"):
+    network = reference.randomised(network)
+    variables = cnn_jax.import_weights(name, network.state_dict(), source)
+    logits, _ = cnn_jax.create(name).apply(variables, jnp.asarray(x), train=False)
+    with torch.no_grad():
+        assert_close(logits, network(channels_first(x)))
+    exported = cnn_jax.export_weights(name, variables, source)
+    assert exported.keys() == network.state_dict().keys()
+    for key, tensor in network.state_dict().items():
+        np.testing.assert_array_equal(exported[key], tensor.numpy())
+
+
+def test_alexnet():
+    assert_logits("alexnet:torchvision", reference.AlexNet(), images(2, 224, 224, 3))
+
+
+@pytest.mark.parametrize("norm", [False, True], ids=["", "BN"])
+@pytest.mark.parametrize("name", list("ABCDE"))
+def test_vgg(name, norm):
+    # D as it is; in the others few hidden units, since the convolutions are what differs.
+    hidden = 4096 if (name, norm) == ("D", False) else 64
+    ours = f"vgg:{name}{'-BN' if norm else ''},head_features=({hidden},{hidden}),num_classes=10"
+    assert_logits(ours, reference.VGG(name, norm=norm, hidden=hidden, num_classes=10), images(1, 224, 224, 3))
+
+
+def test_googlenet():
+    assert_logits("googlenet:torchvision,aux_heads=true", reference.GoogLeNet(), images(2, 224, 224, 3))
+
+
+def test_auxiliary_heads_of_googlenet():
+    network = reference.randomised(reference.GoogLeNet(10))
+    variables = cnn_jax.import_weights(
+        "googlenet:torchvision,aux_heads=true,num_classes=10", network.state_dict(), "torchvision"
+    )
+    head = nn.AuxiliaryHead(10, 1.0, "batch", "relu", "glorot", epsilon=1e-3)
+    for name, theirs in (("4a", network.aux1), ("4d", network.aux2)):
+        x = images(2, 14, 14, sum(TABLE_1[name][i] for i in (0, 2, 4, 5)))
+        own = {collection: leaves[f"aux_{name}"] for collection, leaves in variables.items()}
+        assert_close(head.apply(own, jnp.asarray(x), train=False), theirs(channels_first(x)))
+
+
+@pytest.mark.parametrize("depth", list(reference.BLOCKS))
+def test_resnet(depth):
+    assert_logits(f"resnet:{depth}", reference.ResNet(depth), images(2, 97, 64, 3))
+
+
+def test_timm():
+    """ResNet is v1.5 there, too; its Xception has an epsilon and a padding of its own."""
+    assert_logits("resnet:50", reference.ResNet(50), images(1, 64, 64, 3), "timm")
+    ours = "xception,pool_padding=1,epsilon=1e-5,num_classes=10"
+    assert_logits(ours, reference.Xception(10), images(1, 150, 131, 3), "timm")
+
+
+def assert_gradients(name: str, network, x: np.ndarray, train: bool):
+    network = reference.randomised(network).train(train)
+    label = np.arange(len(x)) % 10
+    model, variables = cnn_jax.create(name), cnn_jax.import_weights(name, network.state_dict(), "torchvision")
+    statistics = {"batch_stats": variables["batch_stats"]} if "batch_stats" in variables else {}
+
+    def loss(params):
+        (logits, _), _ = model.apply(
+            {"params": params, **statistics}, jnp.asarray(x), train=train, mutable=list(statistics)
+        )
+        return -jax.nn.log_softmax(logits)[jnp.arange(len(x)), label].mean()
+
+    value, gradients = jax.value_and_grad(loss)(variables["params"])
+    theirs = torch.nn.functional.cross_entropy(network(channels_first(x)), torch.from_numpy(label))
+    theirs.backward()
+    np.testing.assert_allclose(value, theirs.item(), rtol=TOLERANCE)
+    exported = cnn_jax.export_weights(name, {"params": gradients, **statistics}, "torchvision")
+    for key, parameter in network.named_parameters():
+        assert_close(exported[key], parameter.grad, key)
+
+
+def test_gradients_of_alexnet():
+    ours = "alexnet:torchvision,num_classes=10,dropout=0"
+    assert_gradients(ours, reference.AlexNet(10, dropout=0.0), images(2, 224, 224, 3), train=True)
+
+
+def test_gradients_of_resnet18():
+    """Through the batch's own statistics."""
+    assert_gradients("resnet:18,num_classes=10", reference.ResNet(18, 10), images(4, 80, 64, 3), train=True)
