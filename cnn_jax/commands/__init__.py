@@ -2,9 +2,21 @@
 
 from cnn_jax.commands.command import Command
 from cnn_jax.commands.networks import CHECK, DIFF, ERRATA, MODELS, SHOW
-from cnn_jax.commands.running import EVAL, PREDICT, TRAIN
+from cnn_jax.commands.running import EVAL, PREDICT, TRAIN, VERIFY_RESUME
 from cnn_jax.commands.studies import HISTORY, REPORT
 
-COMMANDS: tuple[Command, ...] = (MODELS, SHOW, DIFF, CHECK, ERRATA, TRAIN, EVAL, PREDICT, HISTORY, REPORT)
+COMMANDS: tuple[Command, ...] = (
+    MODELS,
+    SHOW,
+    DIFF,
+    CHECK,
+    ERRATA,
+    TRAIN,
+    VERIFY_RESUME,
+    EVAL,
+    PREDICT,
+    HISTORY,
+    REPORT,
+)
 
 __all__ = ["COMMANDS", "Command"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.errors import CheckpointError, ConfigError
+from cnn_jax.tasks import Task
 from cnn_jax.train.build import DataSpec, Program, abstract_state
 from cnn_jax.train.checkpoint import KEEP, Checkpoints
 from cnn_jax.train.state import TrainState
@@ -79,7 +81,7 @@ def preflight(program: Program, config: Any, spec: DataSpec, workdir: Path) -> P
         sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         state_bytes,
         num_images * (int(np.prod(spec.image_shape)) + 4),
-        _activations(program, config, spec, state),
+        _activations(program.task, program.create_state, _part(program, config), spec.image_shape),
         _free_memory(program.layout.devices[0]),
         _COPIES * state_bytes,
         shutil.disk_usage(next(p for p in (workdir, *workdir.absolute().parents) if p.exists())).free,
@@ -129,16 +131,25 @@ def _host(tree: Any) -> list[np.ndarray]:
     return jax.device_get([jax.random.key_data(x) if key else x for x, key in zip(leaves, keys, strict=True)])
 
 
-def _activations(program: Program, config: Any, spec: DataSpec, state: Any) -> int:
-    """What the backward pass of one part of a batch reads: the residuals of the traced gradient."""
-    size = config.batch_size // config.accumulate // program.layout.num_devices
+def _part(program: Program, config: Any) -> int:
+    """Images that a device has in hand at a time."""
+    return config.batch_size // config.accumulate // program.layout.num_devices
+
+
+@functools.lru_cache(maxsize=2)
+def _activations(task: Task, create_state: Any, images: int, image_shape: tuple[int, ...]) -> int:
+    """What the backward pass of so many images reads: the residuals of the traced gradient.
+
+    Runs that differ in their seed alone trace once.
+    """
+    state = jax.eval_shape(create_state, jnp.int32(0))
     batch = {
-        "image": jax.ShapeDtypeStruct((size, *spec.image_shape), jnp.uint8),
-        "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+        "image": jax.ShapeDtypeStruct((images, *image_shape), jnp.uint8),
+        "label": jax.ShapeDtypeStruct((images,), jnp.int32),
     }
 
     def residuals(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
-        return jax.vjp(lambda p: program.task.loss({"params": p, **model_state}, batch, key)[0], params)[1]
+        return jax.vjp(lambda p: task.loss({"params": p, **model_state}, batch, key)[0], params)[1]
 
     kept = jax.tree.leaves(jax.eval_shape(residuals, state.params, state.model_state, batch, state.key))
     return max(0, _bytes(kept) - _bytes(jax.tree.leaves(state.params)))
