@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from cnn_jax.analysis.legality import Cell as Cell
     from cnn_jax.analysis.legality import Problem as Problem
     from cnn_jax.analysis.legality import check as check
+    from cnn_jax.analysis.sources import Provenance as Provenance
+    from cnn_jax.analysis.sources import provenance as provenance
+    from cnn_jax.analysis.stages import Taps as Taps
+    from cnn_jax.analysis.stages import taps as taps
+    from cnn_jax.analysis.stages import taps_named as taps_named
     from cnn_jax.analysis.summary import show as show
     from cnn_jax.analysis.summary import show_named as show_named
     from cnn_jax.analysis.summary import totals as totals
@@ -28,6 +33,11 @@ _HOME = {
     "Cell": "legality",
     "Problem": "legality",
     "check": "legality",
+    "Provenance": "sources",
+    "provenance": "sources",
+    "Taps": "stages",
+    "taps": "stages",
+    "taps_named": "stages",
     "show": "summary",
     "show_named": "summary",
     "totals": "summary",

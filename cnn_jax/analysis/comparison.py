@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
+from cnn_jax.analysis.sources import Reason, reasons
 from cnn_jax.analysis.table import Row, Table
 
+FOLLOWS = "follows from the layers before it"
 _COMPARED = ("type", "kernel", "strides", "padding", "dilation", "groups", "output", "params")
 _TOTALS = ("params", "weights", "macs", "activations", "receptive_field", "jump")
 
@@ -23,12 +25,24 @@ class Change:
         before: the first network's row, if any.
         after: the second network's row, if any.
         fields: names of what differs in a row that both have.
+        why: the reasons, as far as the networks' sources state them.
     """
 
     kind: str
     before: Row | None
     after: Row | None
     fields: tuple[str, ...] = ()
+    why: tuple[Reason, ...] = ()
+
+    @property
+    def follows(self) -> bool:
+        """Whether it only passes on what layers before it have changed: the number of its input's channels."""
+        old, new = self.before, self.after
+        if old is None or new is None or self.kind == "moved" or not set(self.fields) <= {"output", "params"}:
+            return False
+        if not (old.weights or new.weights):
+            return True
+        return old.output[-1:] == new.output[-1:] and old.params - old.weights == new.params - new.weights
 
     @property
     def name(self) -> str:
@@ -64,7 +78,7 @@ class Diff:
         }
 
     def __rich__(self):
-        from cnn_jax.analysis.render import rich_diff
+        from cnn_jax.analysis.render_diff import rich_diff
 
         return rich_diff(self)
 
@@ -81,7 +95,8 @@ def diff(before: Table, after: Table) -> Diff:
 
     Layers of the same name are the same layer; what is left between two of them is paired by its type, in order.
     Compared are type, kernel, strides, padding, dilation, groups, output and parameters. What follows from an earlier
-    layer alone, such as the receptive field or the size of a map, is no difference of its own.
+    layer alone, such as the receptive field or the size of a map, is no difference of its own. Tables named after
+    networks of the catalogue get the reasons that their sources state.
     """
     homes = {row.name: row for row in before.layers}
     names = {row.name for row in after.layers}
@@ -97,7 +112,14 @@ def diff(before: Table, after: Table) -> Diff:
                 changes.append(Change("removed" if old else "added", old, new))
             elif fields := _differing(old, new):
                 changes.append(Change("changed", old, new, fields))
-    return Diff(before, after, tuple(changes))
+    return Diff(before, after, tuple(_explained(change, before.model, after.model) for change in changes))
+
+
+def _explained(change: Change, before: str, after: str) -> Change:
+    if change.follows:
+        return change
+    rows = [row for row in (change.before, change.after) if row is not None]
+    return replace(change, why=reasons(before, after, rows[0].name, rows[-1].name))
 
 
 def _differing(old: Row, new: Row) -> tuple[str, ...]:
@@ -131,11 +153,6 @@ def _paired(olds: Sequence[Row], news: Sequence[Row]) -> list[tuple[Row | None, 
     return pairs
 
 
-def _follows(old: Row, new: Row, fields: tuple[str, ...]) -> bool:
-    """Whether only the size of the map differs, which an earlier layer has decided."""
-    return fields == ("output",) and old.output[-1:] == new.output[-1:] and len(old.output) == len(new.output) > 1
-
-
 def _change(change: Change) -> dict[str, Any]:
     shown = _COMPARED if change.kind in ("added", "removed") else change.fields
 
@@ -146,4 +163,5 @@ def _change(change: Change) -> dict[str, Any]:
         return {"name": row.name} | {name: data[name] for name in shown}
 
     data = {"kind": change.kind, "name": change.name, "fields": list(change.fields)}
-    return data | {"before": chosen(change.before), "after": chosen(change.after)}
+    data |= {"before": chosen(change.before), "after": chosen(change.after)}
+    return data | {"follows": change.follows, "why": [asdict(reason) for reason in change.why]}

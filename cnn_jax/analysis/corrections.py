@@ -14,7 +14,7 @@ class Erratum:
     """One place where a lecture, a paper or a code says something else than another.
 
     Attributes:
-        id: D01 to D52.
+        id: D01, D02, ...
         topic: what it is about.
         where: lectures, papers or codes that say it.
         said: what they say.

@@ -56,6 +56,7 @@ class Reader:
         layers: found so far.
         uses: for each variable, the layers that read it, in order.
         weights: variables that are kernels of a convolution or matrices of a dense layer.
+        outputs: what the model returns, once it is read.
     """
 
     def __init__(self, trace: Trace):
@@ -63,6 +64,7 @@ class Reader:
         self.layers: list[Layer] = []
         self.uses: dict[int, list[Layer]] = defaultdict(list)
         self.weights: set[int] = set()
+        self.outputs: list[Value] = []
         self._of_call: dict[tuple[int | None, tuple[int, ...]], list[Layer]] = defaultdict(list)
         self._statistics = frozenset(i for i, leaf in enumerate(trace.leaves) if leaf.collection == "batch_stats")
 
@@ -71,7 +73,7 @@ class Reader:
         closed, shape = self.trace.jaxpr, (1, *self.trace.input_shape)
         variables = [Value(leaf.shape, leaves=frozenset({i})) for i, leaf in enumerate(self.trace.leaves)]
         image = Value(shape, field=image_field(shape))
-        self._run(closed.jaxpr, list(map(constant, closed.consts)), [*variables, image], None, ())
+        self.outputs = self._run(closed.jaxpr, list(map(constant, closed.consts)), [*variables, image], None, ())
         return [layer for layer in self.layers if not layer.dropped]
 
     def _run(self, jaxpr: Jaxpr, consts, args, call: int | None, turn: tuple[int, ...]) -> list[Value]:

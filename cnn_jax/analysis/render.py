@@ -12,11 +12,10 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cnn_jax.analysis.comparison import Diff
 from cnn_jax.analysis.table import Number, Row, Table, once
 
 WIDTH = 100
-_LINES = box.Box("    \n    \n ── \n    \n    \n ── \n    \n    \n")
+LINES = box.Box("    \n    \n ── \n    \n    \n ── \n    \n    \n")
 _NUMBERS = frozenset({"rest", "params", "MACs", "RF", "jump"})
 Cells = dict[str, str]
 
@@ -86,7 +85,7 @@ def rich_table(table: Table) -> Group:
     *rows, total = columns(table)
     title = f"{table.model}  {times(table.input)}"
     grid = RichTable(
-        title=title, title_justify="left", box=_LINES, show_footer=True, pad_edge=False, padding=(0, 1, 0, 0)
+        title=title, title_justify="left", box=LINES, show_footer=True, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for name in total:
         side = "right" if name in _NUMBERS else "left"
@@ -106,32 +105,6 @@ def printed(renderable) -> str:
     stream = io.StringIO()
     Console(file=stream, width=WIDTH, color_system=None, force_terminal=False).print(renderable)
     return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())
-
-
-def rich_diff(diff: Diff) -> Group:
-    """Two networks side by side, only where they differ."""
-    before, after = diff.before, diff.after
-    grid = RichTable(box=_LINES, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True)
-    totals = (f"{table.total.params:,} params, {quantity(table.total.macs)}MACs" for table in (before, after))
-    for name, total in zip(("layer", before.model, after.model), ("total", *totals), strict=True):
-        grid.add_column(name, footer=total, overflow="fold")
-    for change in diff.changes:
-        sides = [_side(row, change.fields) for row in (change.before, change.after)]
-        if change.kind == "moved":
-            sides[1] += ", elsewhere in the order"
-        grid.add_row(*map(Text, (change.name, *sides)))
-    same = not diff.changes
-    return Group(grid, Text("no layer differs" if same else f"{len(diff.changes)} layers differ"))
-
-
-def _side(row: Row | None, fields: Sequence[str]) -> str:
-    """What differs in a row, or all of it if it stands alone or has only moved."""
-    if row is None:
-        return "-"
-    shown = [operation(row)] if not fields or set(fields) - {"output", "params"} else []
-    shown += [times(row.output)] if not fields or "output" in fields else []
-    shown += [f"{row.params:,} params"] if row.params and (not fields or "params" in fields) else []
-    return ", ".join(shown)
 
 
 def markdown(table: Table) -> str:

@@ -67,6 +67,7 @@ class Trace:
     Attributes:
         jaxpr: inputs are the leaves, then the image batch [1, H, W, C].
         leaves: the variables, in the order of the jaxpr's inputs.
+        outputs: the structure of what the model returns, a leaf for every output of the jaxpr.
         calls: module calls, in order.
         input_shape: the image, (H, W, C).
     """
@@ -74,6 +75,7 @@ class Trace:
     jaxpr: ClosedJaxpr
     leaves: list[Leaf]
     input_shape: tuple[int, ...]
+    outputs: Any
     calls: list[Call] = field(default_factory=list)
 
 
@@ -95,9 +97,11 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, dtype=jnp.float32, **
     variables = shapes(model, shape, dtype=dtype, **kwargs)
     calls: list[Call] = []
     with plain_ops(), nn.intercept_methods(_marker(calls)):
-        jaxpr = jax.make_jaxpr(lambda v, x: model.apply(v, x, **settings))(variables, image)
+        jaxpr, returned = jax.make_jaxpr(lambda v, x: model.apply(v, x, **settings), return_shape=True)(
+            variables, image
+        )
     leaves = [_leaf(path, value) for path, value in jax.tree_util.tree_leaves_with_path(variables)]
-    return Trace(jaxpr, leaves, shape, calls)
+    return Trace(jaxpr, leaves, shape, jax.tree.structure(returned), calls)
 
 
 def shapes(model: nn.Module, input_shape: Sequence[int], *, dtype=jnp.float32, **kwargs) -> Any:

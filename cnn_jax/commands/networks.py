@@ -47,13 +47,20 @@ def _models(options: argparse.Namespace, overrides: list[str]) -> None:
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model name, such as vgg:D or resnet:small,width=0.5")
     parser.add_argument("--input", type=whole_numbers, metavar="H,W,C", help="image size; by default the paper's")
-    parser.add_argument("--format", default="text", choices=("text", "markdown", "latex"), help="how to print it")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--format", default="text", choices=("text", "markdown", "latex"), help="how to print it")
+    what.add_argument("--provenance", action="store_true", help="where the numbers of every layer come from")
+    what.add_argument("--taps", action="store_true", help="the named stages: shape, stride, receptive field, layer")
     add_json(parser)
 
 
 def _show(options: argparse.Namespace, overrides: list[str]) -> None:
     from cnn_jax import analysis
 
+    if options.provenance or options.taps:
+        shown = (analysis.provenance if options.provenance else analysis.taps_named)(options.model, options.input)
+        print_json(shown.to_dict()) if options.json else print(shown)
+        return
     table = analysis.show_named(options.model, options.input)
     if options.json:
         print_json(table.to_dict())

@@ -124,7 +124,8 @@ def test_difference_names_what_is_added_moved_and_removed():
 
 def test_errata_are_complete_and_need_no_jax():
     errata = analysis.errata()
-    assert [entry.id for entry in errata] == [f"D{i:02d}" for i in range(1, 53)]
+    assert [entry.id for entry in errata] == [f"D{i:02d}" for i in range(1, len(errata) + 1)]
+    assert len(errata) >= 57
     for entry in errata:
         assert entry.topic
         assert entry.right
