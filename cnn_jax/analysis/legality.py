@@ -7,18 +7,21 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 
 from cnn_jax import models
-from cnn_jax.analysis.summary import default_input
+from cnn_jax.analysis.summary import default_input, show
 from cnn_jax.analysis.trace import shapes
 from cnn_jax.errors import CnnJaxError, ConfigError, GeometryError
 
 _GEOMETRY = re.compile(r"(kernel_size|strides|padding|window|window_shape)(_\d+)?$")
 _FARTHEST = 4
 _TRIES = 24
+
+Fault = Callable[[nn.Module, tuple[int, ...]], "Problem | None"]
 
 
 class Cell(NamedTuple):
@@ -64,13 +67,18 @@ class Problem:
 
 
 def check(
-    cells: nn.Module | str | Iterable[Cell], input_shape: Sequence[int] | None = None, *, suggestions: int = 5
+    cells: nn.Module | str | Iterable[Cell],
+    input_shape: Sequence[int] | None = None,
+    *,
+    strict: bool = False,
+    suggestions: int = 5,
 ) -> list[Problem]:
     """Checks one model, or every cell of a sweep, by tracing shapes. Equal cells are traced once.
 
     Args:
         cells: a Linen module, a name of the catalogue, or cells.
         input_shape: (H, W, C) of a single model; a module needs it.
+        strict: a stride that leaves a remainder is a problem as well.
         suggestions: for how many different faulty models to look for legal neighbours, which takes some traces each.
 
     Returns:
@@ -83,23 +91,26 @@ def check(
         cells = [Cell(cells if isinstance(cells, str) else type(cells).__name__, cells, input_shape)]
     known: dict[Any, Problem | None] = {}
     problems = []
+    fault = partial(_fault, strict=strict)
     for cell in cells:
-        problem = _checked(cell, known, lambda: sum(p is not None for p in known.values()) < suggestions)
+        problem = _checked(cell, known, fault, lambda: sum(p is not None for p in known.values()) < suggestions)
         if problem is not None:
             problems.append(dataclasses.replace(problem, cell=cell.name))
     return problems
 
 
-def _checked(cell: Cell, known: dict[Any, Problem | None], may_search: Callable[[], bool]) -> Problem | None:
+def _checked(
+    cell: Cell, known: dict[Any, Problem | None], fault: Fault, may_search: Callable[[], bool]
+) -> Problem | None:
     try:
         model, shape = _resolved(cell)
     except CnnJaxError as error:
         return _problem(error)
     key = (type(model), repr(model), shape)
     if key not in known:
-        problem = _fault(model, shape)
+        problem = fault(model, shape)
         if problem is not None and may_search():
-            problem = dataclasses.replace(problem, neighbours=tuple(_neighbours(model, shape)))
+            problem = dataclasses.replace(problem, neighbours=tuple(_neighbours(model, shape, fault)))
         known[key] = problem
     return known[key]
 
@@ -113,9 +124,12 @@ def _resolved(cell: Cell) -> tuple[nn.Module, tuple[int, ...]]:
     return cell.model, tuple(shape)
 
 
-def _fault(model: nn.Module, shape: tuple[int, ...]) -> Problem | None:
+def _fault(model: nn.Module, shape: tuple[int, ...], *, strict: bool) -> Problem | None:
     try:
-        shapes(model, shape)
+        if strict:
+            show(model, shape, strict=True)
+        else:
+            shapes(model, shape)
     except Exception as error:  # models that check no geometry raise whatever Flax or they themselves raise
         return _problem(error)
     return None
@@ -129,7 +143,7 @@ def _problem(error: Exception) -> Problem:
     return Problem("", "", "", f"{type(error).__name__}: {lines[0]}")
 
 
-def _neighbours(model: nn.Module, shape: tuple[int, ...]) -> Iterator[str]:
+def _neighbours(model: nn.Module, shape: tuple[int, ...], fault: Fault) -> Iterator[str]:
     """The nearest legal value of each keyword of geometry, and the nearest larger input, each by itself."""
     for field in dataclasses.fields(model):
         value = getattr(model, field.name, None)
@@ -140,7 +154,7 @@ def _neighbours(model: nn.Module, shape: tuple[int, ...]) -> Iterator[str]:
         candidates = (v for v in steps if v >= least)
 
         def fits(candidate: int, name: str = field.name) -> bool:
-            return _fault(dataclasses.replace(model, **{name: candidate}), shape) is None
+            return fault(dataclasses.replace(model, **{name: candidate}), shape) is None
 
         legal = next(filter(fits, candidates), None)
         if legal is None and field.name.startswith(("kernel_size", "window")) and value > 1 and fits(1):
@@ -149,7 +163,7 @@ def _neighbours(model: nn.Module, shape: tuple[int, ...]) -> Iterator[str]:
             yield f"{field.name}={legal}"
     larger = ((*(n + step for n in shape[:-1]), shape[-1]) for step in itertools.chain(range(1, 9), range(16, 513, 16)))
     for candidate in itertools.islice(larger, _TRIES):
-        if _fault(model, candidate) is None:
+        if fault(model, candidate) is None:
             yield f"input={','.join(map(str, candidate))}"
             return
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -12,9 +14,11 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from cnn_jax.analysis.layout import ruled
 from cnn_jax.analysis.table import Number, Row, Table, once
 
 WIDTH = 100
+_PAGE = 40  # lines of a table that fit on one page
 LINES = box.Box("    \n    \n ── \n    \n    \n ── \n    \n    \n")
 _NUMBERS = frozenset({"rest", "params", "MACs", "RF", "jump"})
 Cells = dict[str, str]
@@ -77,7 +81,7 @@ def footer(table: Table) -> list[str]:
     if total.receptive_field is not None:
         field, jump = short(once(total.receptive_field)), short(once(total.jump))
         lines.append(f"receptive field {field}, jump {jump} pixels, of the last feature map")
-    return lines
+    return [" ".join(line.split()) for line in lines]
 
 
 def rich_table(table: Table) -> Group:
@@ -97,7 +101,11 @@ def rich_table(table: Table) -> Group:
 
 def text(table: Table) -> str:
     """The table as plain text, no wider than `WIDTH`."""
-    return printed(rich_table(table))
+    *rows, total = columns(table)
+    right = {i for i, name in enumerate(total) if name in _NUMBERS}
+    body = ruled([*total], [[*row.values()] for row in rows], [*total.values()], right, WIDTH)
+    notes = [wrapped for note in footer(table) for wrapped in textwrap.wrap(note, WIDTH)]
+    return "\n".join([f"{table.model}  {times(table.input)}", "", *body, "", *notes])
 
 
 def printed(renderable) -> str:
@@ -118,16 +126,27 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """The table in LaTeX, for the package booktabs."""
+    """The table in LaTeX, for the packages booktabs and, where it is longer than a page, longtable."""
     *rows, total = columns(table)
     alignment = "".join("r" if name in _NUMBERS else "l" for name in total)
 
-    def line(cells: Iterable[str]) -> str:
-        return " & ".join(map(_tex, cells)) + r" \\"
+    def line(cells: Cells) -> str:
+        written = (_tex(cell) if name == "layer" else _tex_times(_tex(cell)) for name, cell in cells.items())
+        return " & ".join(written) + r" \\"
 
-    head = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", line(total), r"\midrule"]
-    foot = [r"\midrule", line(total.values()), r"\bottomrule", r"\end{tabular}"]
-    return "\n".join([*head, *(line(row.values()) for row in rows), *foot])
+    body, header, sums = map(line, rows), line({name: name for name in total}), line(total)
+    caption = f"% {table.model}, input {times(table.input)}"
+    if len(rows) > _PAGE:
+        return "\n".join([
+            caption, r"% \usepackage{booktabs,longtable}",
+            rf"\begin{{longtable}}{{{alignment}}}", r"\toprule", header, r"\midrule", r"\endhead",
+            *body, r"\midrule", sums, r"\bottomrule", r"\end{longtable}",
+        ])  # fmt: skip
+    return "\n".join([
+        caption, r"% \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", header, r"\midrule",
+        *body, r"\midrule", sums, r"\bottomrule", r"\end{tabular}",
+    ])  # fmt: skip
 
 
 def html(table: Table) -> str:
@@ -137,14 +156,17 @@ def html(table: Table) -> str:
 
     def line(cells: Iterable[str], tag: str = "td") -> str:
         pairs = zip(cells, sides, strict=True)
-        inner = "".join(f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>' for cell, side in pairs)
+        rule = ";border-top:1px solid;border-bottom:1px solid" if tag == "th" else ""
+        style = "padding:1px 8px;font-variant-numeric:tabular-nums;text-align:"
+        inner = "".join(f'<{tag} style="{style}{side}{rule}">{escape(cell)}</{tag}>' for cell, side in pairs)
         return f"<tr>{inner}</tr>"
 
     body = "".join(line(row.values()) for row in rows)
-    caption = f"<caption>{escape(table.model)} {times(table.input)}</caption>"
+    caption = f'<caption style="text-align:left"><b>{escape(table.model)}</b> {times(table.input)}</caption>'
     head, foot = line(total, "th"), line(total.values(), "th")
     notes = "<br>".join(map(escape, footer(table)))
-    return f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table><p>{notes}</p>"
+    parts = f"{caption}<thead>{head}</thead><tbody>{body}</tbody><tfoot>{foot}</tfoot>"
+    return f'<table style="border-collapse:collapse">{parts}</table><p>{notes}</p>'
 
 
 def times(sizes: Sequence[int]) -> str:
@@ -175,7 +197,16 @@ def _sides(padding: Sequence[tuple[int, int]]) -> str:
     return str(sides.pop()) if len(sides) == 1 else "".join(f"({lo},{hi})" for lo, hi in pairs)
 
 
+_TEX = str.maketrans(
+    {character: "\\" + character for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
+
+
 def _tex(cell: str) -> str:
-    for character in "&%$#_{}":
-        cell = cell.replace(character, "\\" + character)
-    return cell
+    return cell.translate(_TEX)
+
+
+def _tex_times(cell: str) -> str:
+    """Sizes as 3x3 with a multiplication sign."""
+    return re.sub(r"(?<=\d)x(?=\d)", r"$\\times$", cell)

@@ -10,12 +10,21 @@ import jax.numpy as jnp
 
 from cnn_jax import models
 from cnn_jax.analysis.costs import rows_of, totals_of
+from cnn_jax.analysis.strict import refuse_remainders
 from cnn_jax.analysis.table import Table
 from cnn_jax.analysis.trace import trace
 from cnn_jax.models.keywords import split_name
 
 
-def show(model: nn.Module, input_shape: Sequence[int], *, name: str = "", dtype=jnp.float32, **kwargs: Any) -> Table:
+def show(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    name: str = "",
+    dtype=jnp.float32,
+    strict: bool = False,
+    **kwargs: Any,
+) -> Table:
     """The layer table of any Linen model, traced on shapes alone.
 
     Args:
@@ -23,14 +32,18 @@ def show(model: nn.Module, input_shape: Sequence[int], *, name: str = "", dtype=
         input_shape: one image, (H, W, C); other ranks likewise, channels last.
         name: of the model in the table, by default its class's.
         dtype: of the input.
-        kwargs: passed to the model; evaluation mode is chosen where it has one.
+        strict: refuse a layer that leaves a remainder; else the floor is taken and the remainder shown.
+        kwargs: passed to the model; evaluation mode is chosen where it has one, unless `train=True` says otherwise.
 
     Raises:
-        GeometryError: a layer that has no output at this input size, by its path.
+        GeometryError: a layer that has no output at this input size, or under `strict` a fractional one, by its path.
     """
     traced = trace(model, input_shape, dtype=dtype, **kwargs)
     rows = rows_of(traced)
-    return Table(name or type(model).__name__, traced.input_shape, rows, totals_of(traced, rows))
+    table = Table(name or type(model).__name__, traced.input_shape, rows, totals_of(traced, rows))
+    if strict:
+        refuse_remainders(table)
+    return table
 
 
 def show_named(name: str, input_shape: Sequence[int] | None = None, **kwargs: Any) -> Table:

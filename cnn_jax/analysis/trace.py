@@ -8,9 +8,11 @@ needs to know no class.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,6 +25,7 @@ from jax.extend.core import ClosedJaxpr
 from cnn_jax.errors import GeometryError
 from cnn_jax.ops import plain_ops
 
+_EVALUATION = {"train": False, "training": False, "is_training": False, "deterministic": True}
 _SCOPE = re.compile(r"^@call(\d+)$")
 _RESULT = re.compile(r"^@result(\d+)$")
 
@@ -80,7 +83,7 @@ class Trace:
 
 
 def trace(model: nn.Module, input_shape: Sequence[int], *, dtype=jnp.float32, **kwargs) -> Trace:
-    """Traces a model's forward pass in evaluation mode at batch size 1.
+    """Traces a model's forward pass at batch size 1, in evaluation mode unless told otherwise.
 
     Args:
         model: any Linen module that maps a batch [N, H, W, C] (or any rank) to its outputs.
@@ -96,10 +99,15 @@ def trace(model: nn.Module, input_shape: Sequence[int], *, dtype=jnp.float32, **
     settings: dict[str, Any] = _evaluation_mode(model) | kwargs
     variables = shapes(model, shape, dtype=dtype, **kwargs)
     calls: list[Call] = []
-    with plain_ops(), nn.intercept_methods(_marker(calls)):
-        jaxpr, returned = jax.make_jaxpr(lambda v, x: model.apply(v, x, **settings), return_shape=True)(
-            variables, image
-        )
+
+    def forward(variables, x):
+        if not _is_training(settings):
+            return model.apply(variables, x, **settings)
+        changing = [name for name in variables if name != "params"]
+        return model.apply(variables, x, rngs={"dropout": jax.random.key(0)}, mutable=changing, **settings)[0]
+
+    with plain_ops(), _collector_paused(), nn.intercept_methods(_marker(calls)):
+        jaxpr, returned = jax.make_jaxpr(forward, return_shape=True)(variables, image)
     leaves = [_leaf(path, value) for path, value in jax.tree_util.tree_leaves_with_path(variables)]
     return Trace(jaxpr, leaves, shape, jax.tree.structure(returned), calls)
 
@@ -117,7 +125,7 @@ def shapes(model: nn.Module, input_shape: Sequence[int], *, dtype=jnp.float32, *
     def init(key, x):
         return model.init({"params": key, "dropout": key}, x, **settings)
 
-    with plain_ops(), nn.intercept_methods(_refuse_empty):
+    with plain_ops(), _collector_paused(), nn.intercept_methods(_refuse_empty):
         return jax.eval_shape(init, key, image)
 
 
@@ -134,6 +142,18 @@ def result_of(name: str) -> int | None:
     """Number of the call that a marked value was returned by, or None if it is no such mark."""
     found = _RESULT.match(name)
     return int(found.group(1)) if found else None
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A deep network's trace is millions of live objects, which the collector would walk through again and again."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _leaf(path, value) -> Leaf:
@@ -153,8 +173,11 @@ def _checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
 
 def _evaluation_mode(model: nn.Module) -> dict[str, Any]:
     parameters = inspect.signature(type(model).__call__).parameters if callable(model) else {}
-    modes = {"train": False, "training": False, "is_training": False, "deterministic": True}
-    return {name: mode for name, mode in modes.items() if name in parameters}
+    return {name: mode for name, mode in _EVALUATION.items() if name in parameters}
+
+
+def _is_training(settings: dict[str, Any]) -> bool:
+    return any(name in settings and bool(settings[name]) != mode for name, mode in _EVALUATION.items())
 
 
 def _marker(calls: list[Call]):

@@ -47,6 +47,7 @@ def _models(options: argparse.Namespace, overrides: list[str]) -> None:
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model name, such as vgg:D or resnet:small,width=0.5")
     parser.add_argument("--input", type=whole_numbers, metavar="H,W,C", help="image size; by default the paper's")
+    _add_strict(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--format", default="text", choices=("text", "markdown", "latex"), help="how to print it")
     what.add_argument("--provenance", action="store_true", help="where the numbers of every layer come from")
@@ -61,7 +62,7 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
         shown = (analysis.provenance if options.provenance else analysis.taps_named)(options.model, options.input)
         print_json(shown.to_dict()) if options.json else print(shown)
         return
-    table = analysis.show_named(options.model, options.input)
+    table = analysis.show_named(options.model, options.input, strict=options.strict)
     if options.json:
         print_json(table.to_dict())
     else:
@@ -70,6 +71,10 @@ def _show(options: argparse.Namespace, overrides: list[str]) -> None:
                 table
             )
         )
+
+
+def _add_strict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strict", action="store_true", help="refuse strides that leave a remainder, as lectures do")
 
 
 def _diff_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +97,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", metavar="FILE", help="a config file; its one model is checked")
     what.add_argument("--experiment", metavar="FILE", help="an experiment file; every cell of its sweep is checked")
+    _add_strict(parser)
     add_json(parser)
 
 
@@ -99,7 +105,7 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
     from cnn_jax.sweep.grid import check_cells, read_config_cell, read_experiment
 
     cells = read_config_cell(options.config, overrides) if options.config else read_experiment(options.experiment)
-    problems = check_cells(cells)
+    problems = check_cells(cells, strict=options.strict)
     if options.json:
         print_json({"cells": len(cells), "illegal": [problem.to_dict() for problem in problems]})
     else:

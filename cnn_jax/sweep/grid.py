@@ -51,14 +51,17 @@ def read_config_cell(path: str | Path, overrides: Iterable[str] = ()) -> list[Ce
     return [Cell(config, config.model.name)]
 
 
-def check_cells(cells: Sequence[Cell]) -> list[Any]:
+def check_cells(cells: Sequence[Cell], *, strict: bool = False) -> list[Any]:
     """The cells whose network has no output at its image size, as `analysis.Problem`s; nothing is trained.
+
+    Under `strict` a stride that leaves a remainder is a problem as well.
 
     Raises:
         DataError: the data has to be read to know the size of its images, and cannot be.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    return analysis.check(analysis.Cell(cell.label, _name(cell.config), _shape(cell.config, shapes)) for cell in cells)
+    named = (analysis.Cell(cell.label, _name(cell.config), _shape(cell.config, shapes)) for cell in cells)
+    return analysis.check(named, strict=strict)
 
 
 def _name(config: Any) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import flax.linen as nn
+import pytest
 
 from cnn_jax import analysis, models
 from cnn_jax.analysis import Cell
+from cnn_jax.errors import GeometryError
 
 
 class Plain(nn.Module):
@@ -84,3 +86,30 @@ def test_two_hundred_cells_of_forty_models_take_seconds():
     assert time.perf_counter() - start < 60
     assert problems
     assert len(problems) % 5 == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "choices"),
+    [
+        # (32 - 5 + 0) / 2 leaves 1 of 27 over.
+        ("lenet:modern,strides=2", "conv1", ["a kernel of 4", "stride 1", "padding (0, 1)"]),
+        ("resnet:18", "conv1", ["a kernel of 6", "padding (3, 4)"]),
+        ("alexnet:paper,strides=3", "pool2", ["a window of 2"]),
+    ],
+)
+def test_strict_names_the_first_layer_that_leaves_a_remainder(name, layer, choices):
+    assert analysis.check(name) == []
+    (problem,) = analysis.check(name, strict=True, suggestions=0)
+    assert (problem.layer, problem.code) == (layer, "E-GEOM-02")
+    assert all(choice in problem.message for choice in choices)
+    with pytest.raises(GeometryError, match=f"E-GEOM-02: layer {layer}: "):
+        analysis.show_named(name, strict=True)
+
+
+def test_strict_accepts_what_comes_out_whole_and_reads_networks_of_plain_flax():
+    for name in ("vgg:A", "alexnet:paper", "lenet:modern"):
+        assert analysis.check(name, strict=True) == []
+    assert analysis.check(Plain(), (8, 8, 1), strict=True) == []
+    (problem,) = analysis.check(Plain(), (9, 9, 1), strict=True)
+    assert problem.layer == "max_pool"
+    assert {"kernel_size=2", "input=10,10,1"} <= set(problem.neighbours)

@@ -281,3 +281,24 @@ def test_unknown_layers_and_units_are_refused():
         table.box("convs_0", 55, 0)
     with pytest.raises(ConfigError, match="2 coordinates"):
         table.box("convs_0", 1)
+
+
+def test_training_mode_has_the_same_layers_and_batch_norm_sees_the_whole_map():
+    """A unit after a batch norm depends, while training, on every pixel through the statistics of the map."""
+
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x, train: bool = False):
+            x = nn.BatchNorm(use_running_average=not train, name="bn")(nn.Conv(4, (3, 3), name="conv")(x))
+            x = nn.Dropout(0.5, deterministic=not train, name="drop")(nn.relu(x))
+            return nn.Dense(3, name="fc")(x.mean((1, 2)))
+
+    evaluating, training = (analysis.show(Net(), (8, 8, 3), train=train) for train in (False, True))
+    assert [(row.name, row.type, row.params, row.macs) for row in training] == [
+        (row.name, row.type, row.params, row.macs) for row in evaluating
+    ]
+    assert training.total.bytes_training == evaluating.total.bytes_training
+    assert evaluating.box("bn", 0, 0) == ((0, 1), (0, 1))
+    assert training.box("bn", 0, 0) == ((0, 7), (0, 7))
+    named = analysis.show_named("resnet_cifar:20", train=True).total
+    assert (named.params, named.macs) == (269_722, 40_551_040)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -65,6 +66,17 @@ def test_text_is_plain_and_fits_a_hundred_columns(table):
     assert "net & co" in str(table)
 
 
+def test_rows_of_a_module_stand_under_its_name_where_paths_are_too_long():
+    lines = str(analysis.show_named("googlenet:paper")).splitlines()
+    first = lines.index(" inception_3a")
+    assert [line.split("  ")[1].strip() for line in lines[first + 1 : first + 4]] == ["1x1", "1x1_relu", "reduce_3x3"]
+    assert lines[first + 1].startswith("   1x1  ")
+    resnet = str(analysis.show_named("resnet:18"))
+    assert " conv2_1/conv1 " in resnet
+    folded = str(analysis.show_named("xception")).splitlines()
+    assert max(map(len, folded)) <= 100
+
+
 def test_numbers_are_aligned(table):
     lines = [line for line in str(table).splitlines() if "conv 3x3/2" in line or line.startswith(" total")]
     ends = [line.index(number) + len(number) for line, number in zip(lines, ("224", "4,154"), strict=True)]
@@ -88,6 +100,23 @@ def test_markdown_latex_and_html_hold_every_row(table):
     assert r"a\_rather\_long\_name" in latex
     assert page.count("<tr>") == len(table) + 2
     assert "net &amp; co" in page
+
+
+def test_latex_is_of_balanced_parts_and_escaped():
+    class Odd(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Conv(8, (3, 3), name="a_b#c%d&e$f{g}~^h\\i")(x)
+
+    odd = analysis.show(Odd(), (8, 8, 3)).to_latex()
+    assert r"a\_b\#c\%d\&e\$f\{g\}\textasciitilde{}\textasciicircum{}h\textbackslash{}i & conv 3$\times$3 pad 1" in odd
+    for name, kind in (("lenet:modern", "tabular"), ("resnet:18", "longtable")):
+        latex = analysis.show_named(name).to_latex()
+        assert latex.count(rf"\begin{{{kind}}}") == latex.count(rf"\end{{{kind}}}") == 1
+        *_, alignment = latex.split(rf"\begin{{{kind}}}{{")[1].split("}")[0].split()
+        body = [line for line in latex.splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {len(alignment) - 1}
+        assert not re.search(r"(?<!\\)_", "".join(body))
 
 
 def test_equal_networks_do_not_differ(table):

@@ -84,7 +84,12 @@ TORCH_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TORCH_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def convolution(kernel_size, *, strides=1, padding=0, dilation=1, groups=1) -> Case:
+Sizes = int | tuple[int, ...]
+
+
+def convolution(
+    kernel_size: tuple[int, ...], strides: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1
+) -> Case:
     rank = len(kernel_size)
     options = {"strides": strides, "padding": padding, "kernel_dilation": dilation, "feature_group_count": groups}
     return Case(
@@ -94,7 +99,10 @@ def convolution(kernel_size, *, strides=1, padding=0, dilation=1, groups=1) -> C
     )
 
 
-def transposed(kernel_size, *, strides=1, padding=0, output_padding=0, dilation=1, groups=1) -> Case:
+def transposed(
+    kernel_size: tuple[int, ...], strides: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
+    dilation: Sizes = 1, groups: int = 1,
+) -> Case:  # fmt: skip
     rank = len(kernel_size)
     return Case(
         lambda x, k: ops.conv_transpose(
