@@ -125,7 +125,7 @@ INCEPTION = {  # Szegedy et al. 2014, table 1
 
 
 class GoogLeNet(nn.Module):
-    """torchvision.models.googlenet, without `transform_input`; `auxiliary` holds the outputs of the side classifiers."""
+    """torchvision.models.googlenet, without `transform_input`."""
 
     def __init__(self, num_classes: int = 1000):
         super().__init__()
@@ -137,7 +137,6 @@ class GoogLeNet(nn.Module):
         self.aux1 = Auxiliary(512, num_classes)
         self.aux2 = Auxiliary(528, num_classes)
         self.fc = nn.Linear(1024, num_classes)
-        self.auxiliary = []
 
     def forward(self, x):
         pool = nn.functional.max_pool2d
@@ -146,8 +145,6 @@ class GoogLeNet(nn.Module):
             if name.endswith("a"):
                 x = pool(x, *((2, 2) if name == "5a" else (3, 2)), ceil_mode=True)
             x = self.get_submodule(f"inception{name}")(x)
-            if name in ("4a", "4d"):
-                self.auxiliary.append((self.aux1 if name == "4a" else self.aux2)(x))
         return self.fc(x.mean((2, 3)))
 
 
