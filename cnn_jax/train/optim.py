@@ -9,6 +9,7 @@ import jax
 import optax
 
 from cnn_jax.train.paths import matching, rate_factors
+from cnn_jax.train.random_search import CANDIDATES, SIGMA, local_random_search, random_search
 from cnn_jax.train.rule import UpdateRule, gradient_rule
 
 # What each paper recommends, where config.optimizer leaves it open.
@@ -36,6 +37,9 @@ def make_optimizer(optimizer: Any, learning_rate: optax.Schedule, freeze: Sequen
         learning_rate: the schedule.
         freeze: patterns of paths that do not change at all.
     """
+    if optimizer.name in _SEARCHES:
+        search = _SEARCHES[optimizer.name]
+        return search(_or(optimizer.sigma, SIGMA), _or(optimizer.candidates, CANDIDATES))
     decoupled = optimizer.decay_form == "decoupled" or (optimizer.decay_form is None and optimizer.name == "adamw")
     decay = []
     if optimizer.weight_decay:
@@ -53,7 +57,7 @@ def make_optimizer(optimizer: Any, learning_rate: optax.Schedule, freeze: Sequen
     return gradient_rule(optax.chain(*stages, optax.scale_by_learning_rate(learning_rate)))
 
 
-def _or(value: float | None, default: float) -> float:
+def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
 
 
@@ -87,6 +91,12 @@ _DIRECTIONS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
     "rmsprop": _rmsprop,
     "adam": _adam,
     "adamw": _adam,
+}
+
+
+_SEARCHES: dict[str, Callable[[float, int], UpdateRule]] = {
+    "random_search": random_search,
+    "local_random_search": local_random_search,
 }
 
 
