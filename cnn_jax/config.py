@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import runpy
 import traceback
 from collections.abc import Iterable, Mapping
@@ -170,7 +171,8 @@ def _parse(key: str, text: str, like: Any) -> Any:
         lowered = {"true": True, "false": False, "none": None, "nan": math.nan, "inf": math.inf, "-inf": -math.inf}
         value = lowered.get(text.lower(), text)
     if field is not None and field.types == (tuple,) and isinstance(value, str):
-        return tuple(part for part in value.split(",") if part)
+        # A comma before `key=` is inside an entry: flip,pad_crop:4,mode=reflect are two.
+        return tuple(part for part in re.split(r",(?!\w+=)", value) if part)
     if field is not None and field.types == (tuple,) and not isinstance(value, (tuple, list)):
         return (value,)
     if (isinstance(like, str) or (field is not None and str in field.types and value is not None)) and not isinstance(

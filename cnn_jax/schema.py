@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cnn_jax.augmentations import read_augmentations
 from cnn_jax.errors import ConfigError
 
 LENGTHS = ("total_steps", "total_epochs", "total_examples")
@@ -20,8 +21,11 @@ OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "rmsprop": ("rho", "epsilon"),
     "adam": ("beta1", "beta2", "epsilon"),
     "adamw": ("beta1", "beta2", "epsilon"),
+    "random_search": ("sigma", "candidates"),
+    "local_random_search": ("sigma", "candidates"),
 }
 """The update rules, and which constants of `config.optimizer` mean something to each."""
+_OF_GRADIENTS = ("weight_decay", "decay_form", "clip_norm", "clip_value", "groups")
 SCHEDULES: dict[str, tuple[str, ...]] = {
     "constant": (),
     "step": ("factor", "every_epochs"),
@@ -32,7 +36,6 @@ SCHEDULES: dict[str, tuple[str, ...]] = {
     "plateau": ("factor", "patience", "min_delta", "max_cuts"),
 }
 """The schedules, and which constants of `config.schedule` mean something to each."""
-AUGMENTATIONS = ("flip", "pad_crop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +73,9 @@ def _all_words(value: tuple) -> bool:
     return all(isinstance(word, str) and word for word in value)
 
 
-def _augmentations_legal(names: tuple[str, ...]) -> bool:
-    return all(isinstance(name, str) and name.partition(":")[0] in AUGMENTATIONS for name in names)
+def _augmentations_legal(entries: tuple) -> bool:
+    read_augmentations(entries)  # raises, and says more than "must be": every name has parameters of its own
+    return True
 
 
 _NUMBER = (int, float)
@@ -97,7 +101,7 @@ SCHEMA: dict[str, Field] = {
     "accumulate": Field(1, (int,), _positive, "in how many parts, one after another, a batch is computed"),
     "label_smoothing": Field(0.0, _NUMBER, **_SHARE),
     "aux_weight": Field(0.3, _NUMBER, lambda v: v >= 0, "the weight of auxiliary losses, at least 0"),
-    "augment": Field((), (tuple,), _augmentations_legal, "a tuple of " + ", ".join(AUGMENTATIONS) + " (or pad_crop:N)"),
+    "augment": Field((), (tuple,), _augmentations_legal, "a tuple of augmentations, such as ('flip', 'pad_crop:4')"),
     "log_every": Field(50, (int,), _positive, "a positive number of steps"),
     "eval_every": Field(None, _OPTIONAL_INT, **_EVERY),
     "checkpoint_every": Field(None, _OPTIONAL_INT, **_EVERY),
@@ -121,6 +125,8 @@ SCHEMA: dict[str, Field] = {
     "optimizer.beta1": Field(None, _OPTIONAL_NUMBER, **_OPTIONAL_SHARE),
     "optimizer.beta2": Field(None, _OPTIONAL_NUMBER, **_OPTIONAL_SHARE),
     "optimizer.epsilon": Field(None, _OPTIONAL_NUMBER, _positive, "a positive number, or None for the rule's own"),
+    "optimizer.sigma": Field(None, _OPTIONAL_NUMBER, _positive, "a positive number, or None for the rule's own"),
+    "optimizer.candidates": Field(None, _OPTIONAL_INT, _positive, "a positive number, or None for the rule's own"),
     "optimizer.weight_decay": Field(0.0, _NUMBER, lambda v: v >= 0, "a number of at least 0"),
     "optimizer.decay": Field("kernels", (str,), **_one_of("kernels", "all")),
     "optimizer.decay_form": Field(
@@ -178,6 +184,12 @@ def check_combinations(flat: Mapping[str, Any]) -> None:
             if flat[key] != SCHEMA[key].default:
                 theirs = ", ".join(other for other, constants in uses.items() if constant in constants)
                 refuse(key, f"means nothing to config.{group}.name={name}: it is for {theirs}")
+    if "candidates" in OPTIMIZERS[flat["optimizer.name"]]:
+        searched = f"means nothing to config.optimizer.name={flat['optimizer.name']}, which follows no gradient"
+        for key in flat:
+            of_gradients = key == "freeze" or (key.startswith("optimizer.") and key.split(".")[1] in _OF_GRADIENTS)
+            if of_gradients and (key not in SCHEMA or flat[key] != SCHEMA[key].default):
+                refuse(key, searched)
     factor = flat["schedule.factor"]
     if isinstance(factor, tuple) and (
         flat["schedule.name"] != "multi_step" or len(factor) != len(flat["schedule.boundaries"])

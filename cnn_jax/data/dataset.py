@@ -16,6 +16,7 @@ from cnn_jax.errors import ConfigError, DataError
 SPLIT_NAMES = ("train", "validation", "test")
 # Part of every fingerprint: raise it when `held_out` chooses other examples than before.
 _HOLD_OUT_RULE = 1
+_PIXELS_AT_ONCE = 1 << 16
 
 
 class Statistics(NamedTuple):
@@ -114,6 +115,18 @@ class Dataset:
         variance = (counts * (values - mean[:, None]) ** 2).sum(1) / total
         return Statistics(mean.astype(np.float32), np.sqrt(variance).astype(np.float32))
 
+    def covariance(self) -> np.ndarray:
+        """Covariance of the channels over all pixels of the training images scaled to 0..1, float64 `[C, C]`."""
+        pixels = self.splits["train"].image.reshape(-1, self.image_shape[-1])
+        total, products = np.zeros(pixels.shape[1]), np.zeros((pixels.shape[1],) * 2)
+        for start in range(0, len(pixels), _PIXELS_AT_ONCE):
+            # Whole numbers, exact in float64: the order of the sums does not matter.
+            block = pixels[start : start + _PIXELS_AT_ONCE].astype(np.float64)
+            total += block.sum(axis=0)
+            products += block.T @ block
+        mean = total / len(pixels)
+        return (products / len(pixels) - np.outer(mean, mean)) / 255**2
+
 
 class Source(NamedTuple):
     """What a source hands over: the splits it has itself, before a validation split is held out.
@@ -206,6 +219,8 @@ def _opener(spec: str, kind: str, rest: str) -> Callable[[tuple[int, int] | None
         from cnn_jax.data import shapes_source
 
         return lambda size, fit: shapes_source.open_shapes(rest, size, fit)
+    if spec == "none":
+        raise ConfigError(135, "this network was imported without data: import it with --config.data=folder:PATH, too")
     legal = "shapes, shapes:CONFIG (shapes:64, shapes:tiny), folder:PATH and tfds:NAME"
     raise ConfigError(60, f"data={spec!r} is no data set; legal are {legal}")
 

@@ -32,6 +32,21 @@ def softmax_cross_entropy(
     return _nan_outside(loss, labels, logits.shape[-1])
 
 
+def soft_target_cross_entropy(
+    logits: Float[Array, "*batch classes"], targets: Float[Array, "*batch classes"], *, label_smoothing: float = 0.0
+) -> Float[Array, "*batch"]:
+    """Cross-entropy of the softmax and a distribution over the classes: `-sum_k t_k log p_k`.
+
+    Args:
+        logits: unnormalised log-probabilities.
+        targets: probabilities that sum to one; a label is the distribution with one 1.
+        label_smoothing: share of the target spread evenly over all classes.
+    """
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    targets = (1 - label_smoothing) * targets.astype(jnp.float32) + label_smoothing / logits.shape[-1]
+    return -jnp.sum(targets * log_probabilities, axis=-1)
+
+
 def sigmoid_cross_entropy(logits: Float[Array, "*shape"], targets: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Negative log-likelihood of independent yes/no answers, the logistic loss: -t log p - (1-t) log(1-p) (Cox 1958).
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from cnn_jax.errors import ConfigError
+from cnn_jax.ops.sample import bilinear
 
 _METHODS = ("nearest", "bilinear")
 
@@ -109,21 +110,9 @@ def affine(
         offset: added after the matrix.
         outside: what is read beyond the border: 0, or the nearest border pixel.
     """
-    height, width, channels = image.shape
+    height, width, _ = image.shape
     rows, columns = jnp.meshgrid(
         jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32), indexing="ij"
     )
     at = [matrix[i, 0] * rows + matrix[i, 1] * columns + offset[i] for i in range(2)]
-    low = [jnp.floor(coordinate) for coordinate in at]
-    fraction = [coordinate - floor for coordinate, floor in zip(at, low, strict=True)]
-    flat = image.reshape(height * width, channels)
-    total = jnp.zeros_like(image)
-    for down in (0, 1):
-        for right in (0, 1):
-            row, column = low[0].astype(jnp.int32) + down, low[1].astype(jnp.int32) + right
-            weight = (fraction[0] if down else 1 - fraction[0]) * (fraction[1] if right else 1 - fraction[1])
-            if outside == "zeros":
-                weight = jnp.where((row >= 0) & (row < height) & (column >= 0) & (column < width), weight, 0.0)
-            index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
-            total += weight[..., None] * flat[index]
-    return total
+    return bilinear(image, at[0], at[1], outside=outside)

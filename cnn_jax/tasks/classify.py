@@ -69,7 +69,7 @@ def classify(
         value = _mean_loss(logits, batch["label"], label_smoothing)
         for aux in _auxiliary_logits(taps):
             value += aux_weight * _mean_loss(aux.astype(jnp.float32), batch["label"], label_smoothing)
-        accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == batch["label"], dtype=jnp.float32)
+        accuracy = jnp.mean(_agreement(jnp.argmax(logits, axis=-1), batch["label"]))
         return value, (dict(state), {"loss": value, "accuracy": accuracy})
 
     def metrics(variables: Variables, batch: Batch) -> Metrics:
@@ -93,7 +93,16 @@ def classify(
 
 
 def _mean_loss(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> jax.Array:
-    return jnp.mean(ops.softmax_cross_entropy(logits, labels, label_smoothing=label_smoothing))
+    # Mixed examples come with probabilities of the classes in place of a class (`ops.mixup`).
+    cross_entropy = ops.soft_target_cross_entropy if labels.ndim == 2 else ops.softmax_cross_entropy
+    return jnp.mean(cross_entropy(logits, labels, label_smoothing=label_smoothing))
+
+
+def _agreement(predictions: jax.Array, labels: jax.Array) -> jax.Array:
+    """Whether each prediction is the label, as 0 or 1; of soft targets the probability of what was predicted."""
+    if labels.ndim == 2:
+        return jnp.take_along_axis(labels, predictions[:, None], axis=-1)[:, 0]
+    return (predictions == labels).astype(jnp.float32)
 
 
 def _auxiliary_logits(taps: Mapping[str, jax.Array]) -> list[jax.Array]:

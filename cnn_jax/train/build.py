@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
 from cnn_jax.schema import RATE_GROUPS
 from cnn_jax.tasks import Task, classify
-from cnn_jax.train.augment import make_augmentations
+from cnn_jax.train.augment import make_augment, needs_covariance
 from cnn_jax.train.average import make_average
 from cnn_jax.train.cache import runs_once
 from cnn_jax.train.epoch import RunSteps, make_run_steps
@@ -41,6 +41,7 @@ class DataSpec(NamedTuple):
         std: standard deviation of each channel.
         sizes: images per split.
         fingerprint: identity of the content and the split.
+        covariance: 3x3, of the colours of the training images in 0..1; empty where nothing asks for it.
     """
 
     name: str
@@ -50,20 +51,25 @@ class DataSpec(NamedTuple):
     std: tuple[float, ...]
     sizes: dict[str, int]
     fingerprint: str
+    covariance: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset) -> DataSpec:
-        """Measures a data set."""
+    def of(cls, dataset: Dataset, augment: Sequence[str] = ()) -> DataSpec:
+        """Measures a data set, as far as training with these entries of `config.augment` asks for it."""
         mean, std = dataset.statistics()
         sizes = {name: len(split.label) for name, split in dataset.splits.items()}
         channels = (tuple(float(v) for v in mean), tuple(max(float(v), 1e-3) for v in std))
-        return cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, dataset.fingerprint)
+        measured = cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, dataset.fingerprint)
+        if not needs_covariance(augment):
+            return measured
+        return measured._replace(covariance=tuple(map(tuple, dataset.covariance().tolist())))
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> DataSpec:
         """Reads back what `_asdict` wrote."""
         tuples = {key: tuple(stored[key]) for key in ("classes", "image_shape", "mean", "std")}
-        return cls(**{**stored, **tuples})
+        covariance = tuple(map(tuple, stored.get("covariance", ())))
+        return cls(**{**stored, **tuples, "covariance": covariance})
 
 
 class Program(NamedTuple):
@@ -130,6 +136,7 @@ def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
         )
     params = variables["params"]
     check_patterns(params, config.freeze, "freeze")
+    check_patterns(params, config.init_layers, "init_layers")
     check_patterns(params, list(config.optimizer.get("groups", {})), RATE_GROUPS)
     return model, task
 
@@ -168,9 +175,14 @@ def _build(config_json: str, spec_json: str) -> Program:
     )
     layout = make_layout(config.parallel, config.num_devices, batch_size // config.accumulate)
     max_steps = max(1, min(config.log_every, num_examples // batch_size))
-    run_steps = make_run_steps(
-        recipe, make_augmentations(config.augment), batch_size=batch_size, max_steps=max_steps, layout=layout
+    num_classes = config.model.get("num_classes", len(spec.classes))
+    augment = make_augment(
+        config.augment,
+        num_classes=num_classes,
+        covariance=spec.covariance,
+        part=batch_size // config.accumulate // (layout.num_devices if layout.mapped else 1),
     )
+    run_steps = make_run_steps(recipe, augment, batch_size=batch_size, max_steps=max_steps, layout=layout)
     initial = jax.jit(
         functools.partial(
             create_state,
@@ -182,7 +194,6 @@ def _build(config_json: str, spec_json: str) -> Program:
         compiler_options=runs_once(),
     )
     evaluate = make_evaluate(task, batch_size=batch_size // config.accumulate, layout=layout)
-    num_classes = config.model.get("num_classes", len(spec.classes))
     return Program(
         model, recipe, num_classes, layout, initial, run_steps, evaluate, learning_rate, total_steps, max_steps
     )

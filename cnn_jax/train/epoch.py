@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ RunSteps = Callable[[TrainState, Batch, Any], tuple[TrainState, Metrics, Any]]
 
 def make_run_steps(
     recipe: Recipe,
-    augment: Sequence[Augment],
+    augment: Augment,
     *,
     batch_size: int,
     max_steps: int,
@@ -36,7 +36,7 @@ def make_run_steps(
 
     Args:
         recipe: what a step does.
-        augment: transformations of one training image, in order.
+        augment: what is done to the training images, and to their labels where images are mixed.
         batch_size: B, the batch over all devices.
         max_steps: the longest call; at most an epoch.
         layout: how the batch is spread over devices.
@@ -60,10 +60,7 @@ def make_run_steps(
                 start += jax.lax.axis_index(axis_name) * share
             index, epoch = batch_at(order, start, size)
             image, label = layout.constrain((data["image"][index], data["label"][index]))
-            keys = jax.vmap(functools.partial(_example_key, augment_key))(epoch, index)
-            for transform in augment:
-                image = transform(keys, image)
-            return {"image": image, "label": label}
+            return augment(augment_key, epoch, index, {"image": image, "label": label})
 
         def step(state: TrainState) -> tuple[TrainState, Metrics]:
             with nn.cross_replica(axis_name):
@@ -80,8 +77,3 @@ def make_run_steps(
         return state, history, is_finite(state)
 
     return layout.compile(run_steps)
-
-
-def _example_key(key: jax.Array, epoch: jax.Array, index: jax.Array) -> jax.Array:
-    """Randomness of one example in one epoch, whatever batch or device it falls on."""
-    return jax.random.fold_in(jax.random.fold_in(key, epoch), index)
