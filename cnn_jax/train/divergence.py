@@ -10,14 +10,20 @@ from cnn_jax.train.state import TrainState, not_finite
 
 
 def first_bad_metric(columns: Mapping[str, Sequence[float]]) -> tuple[int, str] | None:
-    """The first step of a call with a metric that is not finite: its place in the columns, and `loss is nan`."""
+    """The first step of a call with a metric that is not finite: its place in the columns, and `loss is nan`.
+
+    Of several in one step the loss is named: the others follow from it.
+    """
     found = [
-        (i, f"{name} is {value}")
+        (i, name != "loss", f"{name} is {value}")
         for name, column in columns.items()
         for i, value in enumerate(column)
         if not math.isfinite(value)
     ]
-    return min(found, key=lambda one: one[0]) if found else None
+    if not found:
+        return None
+    place, _, what = min(found)
+    return place, what
 
 
 def what_is_bad(state: TrainState) -> str:

@@ -37,7 +37,7 @@ def out_of_memory(message: str, config: Any) -> ConfigError:
     lower = [f"lower config.batch_size (now {config.batch_size})"]
     parts = next((n for n in range(config.accumulate + 1, config.batch_size + 1) if config.batch_size % n == 0), None)
     if parts:
-        lower.append(f"or set config.accumulate={parts} for the same result in smaller parts")
+        lower.append(f"or set config.accumulate={parts} for the same result in parts")
     if config.precision == "float32":
         lower.append("or config.precision=bfloat16")
     return ConfigError(107, f"out of memory on {jax.devices()[0]}{asked}: {', '.join(lower)}")

@@ -32,7 +32,8 @@ class Preflight(NamedTuple):
         parameters: trainable numbers.
         state_bytes: parameters, optimiser, statistics and averages.
         data_bytes: all splits, on the device.
-        activation_bytes: what one part of a batch keeps for the gradient, per device, before the compiler saves any.
+        activation_bytes: what one part of a batch keeps for its gradient on a device, before the compiler saves any;
+            most of the parameters are in it once more, which stands for the gradient's own size.
         device_bytes: memory of the device that is free, or None where it does not say.
         disk_bytes: all the checkpoints that are kept at one time.
         disk_free_bytes: free where the workdir is.
@@ -50,8 +51,8 @@ class Preflight(NamedTuple):
 
     @property
     def memory_bytes(self) -> int:
-        """State twice (the gradient and the update are as large as the parameters at most), data and activations."""
-        return 2 * self.state_bytes + self.data_bytes + self.activation_bytes
+        """What a device holds at the same time, about."""
+        return self.state_bytes + self.data_bytes + self.activation_bytes
 
     def lines(self) -> list[str]:
         """For people."""
@@ -151,8 +152,7 @@ def _activations(task: Task, create_state: Any, images: int, image_shape: tuple[
     def residuals(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
         return jax.vjp(lambda p: task.loss({"params": p, **model_state}, batch, key)[0], params)[1]
 
-    kept = jax.tree.leaves(jax.eval_shape(residuals, state.params, state.model_state, batch, state.key))
-    return max(0, _bytes(kept) - _bytes(jax.tree.leaves(state.params)))
+    return _bytes(jax.tree.leaves(jax.eval_shape(residuals, state.params, state.model_state, batch, state.key)))
 
 
 def _free_memory(device: Any) -> int | None:
