@@ -24,6 +24,7 @@ from jax.extend.core import ClosedJaxpr
 
 from cnn_jax.errors import GeometryError
 from cnn_jax.ops import plain_ops
+from cnn_jax.ops.geometry import canonical_padding, per_dimension, window_output
 
 _EVALUATION = {"train": False, "training": False, "is_training": False, "deterministic": True}
 _SCOPE = re.compile(r"^@call(\d+)$")
@@ -219,13 +220,35 @@ def _refuse_empty(next_method, args, kwargs, context):
     path = "/".join(context.module.path)
     for value in jax.tree.leaves((args, kwargs)):
         if 0 in getattr(value, "shape", ()):
-            raise GeometryError(31, f"receives an empty map of shape {_map(value)}: {_EMPTY}", path or "input")
+            raise GeometryError(
+                31, f"is given an empty map of shape {_map(value)} by what stands before it: {_EMPTY}", path or "input"
+            )
     result = next_method(*args, **kwargs)
     if context.method_name == "__call__":
         for value in jax.tree.leaves(result):
             if 0 in getattr(value, "shape", ()):
+                _refuse_window(context.module, args, path)
                 raise GeometryError(31, f"leaves an empty map of shape {_map(value)}: {_EMPTY}", path)
     return result
+
+
+def _refuse_window(module: nn.Module, args, path: str) -> None:
+    """Says by the numbers why a layer leaves nothing, if it has the fields that convolutions and poolings have."""
+    kernel, padding = getattr(module, "kernel_size", None), getattr(module, "padding", None)
+    if kernel is None or padding is None or not args:
+        return
+    try:
+        rank, sizes = len(kernel), args[0].shape[1:-1]
+        strides, dilation = (
+            per_dimension(getattr(module, name, None) or 1, rank, name) for name in ("strides", "kernel_dilation")
+        )
+        pads = canonical_padding(padding, kernel, strides, dilation, sizes)
+    except (TypeError, ValueError, AttributeError, GeometryError):
+        return  # fields of these names that mean something else
+    try:
+        window_output(sizes, kernel, strides, pads, dilation)
+    except GeometryError as error:
+        raise error.at(path) from None
 
 
 _EMPTY = "use a smaller kernel, more padding, fewer strides before it, or a larger input"

@@ -120,10 +120,11 @@ def check_channels(channels: int, kernel_channels: int, features: int, groups: i
         raise GeometryError(7, f"feature_group_count {groups!r} is not legal: use a whole number of at least 1")
     if channels % groups or features % groups:
         legal = [g for g in range(1, min(channels, features) + 1) if channels % g == 0 and features % g == 0]
-        shown = ", ".join(map(str, legal[:8])) + (", ..." if len(legal) > 8 else "")
+        shown = ("one of " if len(legal) > 1 else "") + ", ".join(map(str, legal[:8]))
+        shown += ", ..." if len(legal) > 8 else ""
         raise GeometryError(
             7,
-            f"{groups} groups do not divide {channels} input channels and {features} features: use one of {shown}",
+            f"{groups} groups do not divide {channels} input channels and {features} features: use {shown}",
         )
     if channels != kernel_channels * groups:
         raise GeometryError(

@@ -48,7 +48,8 @@ def test_problem_names_layer_numbers_and_neighbours_that_are_legal():
 def test_networks_of_plain_flax_are_refused_with_a_legal_kernel():
     (problem,) = analysis.check(Plain(kernel_size=11), (8, 8, 1))
     assert problem.layer == "first"
-    assert "empty map" in problem.message
+    assert problem.code == "E-GEOM-01"
+    assert "11x11 kernel on a 8x8 input with padding 0" in problem.message
     assert "kernel_size=7" in problem.neighbours
     assert problem.to_dict()["cell"] == "Plain"
 
