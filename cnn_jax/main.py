@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from cnn_jax import __version__
 from cnn_jax.commands import COMMANDS
-from cnn_jax.errors import CheckpointError, CnnJaxError, ConfigError
+from cnn_jax.errors import CheckpointError, CnnJaxError, ConfigError, Preempted
+
+
+class _Terminated(BaseException):
+    """SIGTERM where nothing is under way that has to be saved; not an Exception, so that nobody on the way keeps it."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's notices are not for users
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     debug = "--debug" in arguments
+    _leave_on_sigterm()
     try:
         options = _parser().parse_args(arguments)
         if overrides and not options.takes_overrides:
@@ -49,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print("cnn-jax: interrupted", file=sys.stderr)
         return 130
+    except _Terminated:
+        print(f"cnn-jax: {Preempted(2, 'stopped by SIGTERM; the same command starts again')}", file=sys.stderr)
+        return Preempted.exit_status
     except BrokenPipeError:
         # The reader of a pipe has left (`cnn-jax models | head`); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,6 +69,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A full disk or a folder that is not ours, met outside of data and checkpoints.
         print(f"cnn-jax: {error.filename or 'cannot write'}: {error.strerror or error}", file=sys.stderr)
         return CheckpointError.exit_status
+
+
+def _leave_on_sigterm() -> None:
+    """Schedulers send SIGTERM first: it ends a command as orderly as Ctrl-C does; training has its own handler."""
+
+    def leave(number: int, frame: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, leave)
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

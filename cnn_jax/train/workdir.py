@@ -56,7 +56,7 @@ def write_environment(workdir: Path) -> None:
         workdir / ENVIRONMENT,
         {
             "argv": sys.argv,
-            "commit": _commit(),
+            "commit": source_commit(),
             "devices": [d.device_kind for d in devices],
             "platform": devices[0].platform,
             "cpu_count": os.cpu_count(),
@@ -100,7 +100,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
+def source_commit() -> str | None:
     """The commit of the source tree that runs, with `+` when it has uncommitted changes; None outside a repository."""
     source = Path(__file__).resolve().parents[2]
     try:

@@ -1,0 +1,61 @@
+"""A run that is killed, wherever, and started again ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+
+from tests.battery.child import Fault
+from tests.battery.harness import Trial, digest, leftovers
+
+pytestmark = pytest.mark.slow
+
+
+def _finish(trial: Trial, workdir) -> None:
+    ended = trial.train(workdir)
+    assert ended.status == 0, ended.output
+    assert leftovers(workdir) == []
+
+
+def test_kill_9_at_any_time_half_of_them_inside_a_save(trial, expected, repeats, tmp_path):
+    whole = trial.train(tmp_path / "timed").seconds
+    for i in repeats(10, 200):
+        draw = random.Random(i)
+        if i % 2:
+            fault = Fault("save", entry=draw.randrange(10), delay=draw.uniform(0, 0.08))
+        else:
+            fault = Fault("start", delay=draw.uniform(0, whole))
+        workdir = tmp_path / str(i)
+        ended = trial.train(workdir, fault=fault)
+        assert ended.status in (-signal.SIGKILL, 0), (fault, ended)
+        _finish(trial, workdir)
+        assert digest(workdir) == expected, fault
+
+
+def test_power_cut_before_any_change_of_the_file_system(trial, expected, repeats, tmp_path):
+    times = repeats(8, 100_000)
+    cuts = random.Random(0).sample(range(160), len(times)) if len(times) < 100 else times
+    for n in cuts:
+        workdir = tmp_path / str(n)
+        ended = trial.train(workdir, fault=n)
+        assert ended.status in (137, 0), ended
+        _finish(trial, workdir)
+        assert digest(workdir) == expected, f"cut before change {n}"
+        if ended.status == 0:
+            break  # there are fewer than n changes in a whole run
+
+
+@pytest.mark.parametrize("phase", ["compile", "save", "log", "start"])
+def test_sigterm_saves_and_leaves_within_ten_seconds(trial, expected, repeats, tmp_path, phase):
+    for i in repeats(1, 10):
+        draw = random.Random(f"{phase}{i}")
+        workdir = tmp_path / str(i)
+        entry = 0 if phase == "start" else draw.randrange(8)
+        fault = Fault(phase, entry=entry, delay=draw.uniform(0, 0.3), number=signal.SIGTERM)
+        ended = trial.train(workdir, fault=fault)
+        assert ended.status in (75, 0), (fault, ended)
+        assert ended.output.count("\n") <= 8, ended.output
+        _finish(trial, workdir)
+        assert digest(workdir) == expected, fault
