@@ -24,6 +24,10 @@ test-fast: $(VENV)/.dev  ## run the tests that take under ten seconds
 parity: $(VENV)/.parity  ## compare with PyTorch and Keras; installs them (CPU builds)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m parity tests/parity
 
+battery: $(VENV)/.dev  ## hurt runs thousands of times: kills, full disks, flipped bits (an hour; as root also full disks)
+	CNN_JAX_BATTERY=full CNN_JAX_BATTERY_RESULTS=experiments/results/battery.json \
+		$(BIN)/python -m pytest tests/battery --numprocesses=$(WORKERS) --dist=worksteal
+
 smoke: $(VENV)/.runtime  ## the history in under a minute: every joint, no result worth reading
 	$(BIN)/cnn-jax history --workdir=runs/smoke --preset=smoke
 

@@ -82,7 +82,7 @@ class Checkpoints:
         for path in sorted(self.directory.glob("[0-9]*")):
             try:
                 manifest = json.loads((path / _MANIFEST).read_text())
-                if manifest["format"] != 1 and manifest["digest"] != _digest(manifest):
+                if manifest["digest"] != _digest(manifest):
                     raise ValueError("its digest differs")
                 found.append(Checkpoint(int(path.name), path, *(manifest[key] for key in ("meta", "leaves", "files"))))
             except (OSError, ValueError, KeyError, TypeError) as error:

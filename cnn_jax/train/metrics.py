@@ -56,7 +56,8 @@ def read_metrics(workdir: Path) -> list[dict[str, Any]]:
 def _drop_after(file: Path, step: int) -> None:
     if not file.exists():
         return
-    kept = [line for line in read_metrics(file.parent) if line["step"] <= step]
+    # The test split comes last of all, after the last checkpoint: a run that goes on has yet to measure it.
+    kept = [line for line in read_metrics(file.parent) if line["step"] <= step and line["split"] != "test"]
     partial = file.with_name(f".{file.name}.partial")
     partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
     partial.replace(file)

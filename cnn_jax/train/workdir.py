@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def open_workdir(workdir: Path, config: Config) -> None:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
+        for partial in workdir.glob(".*.partial"):  # of a run that was killed while it wrote
+            partial.unlink(missing_ok=True)
         write_json(workdir / CONFIG, to_dict(config))
     except OSError as error:
         raise CheckpointError(6, f"cannot write to workdir {workdir}: {error.strerror}") from error
@@ -84,13 +87,16 @@ def read_json(file: Path) -> Any:
 
 def write_json(file: Path, value: Any) -> None:
     """Writes JSON so that the file is there whole or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    with partial.open("w") as stream:
-        json.dump(value, stream, indent=2, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
+    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")  # two drivers of a sweep write the same file
+    try:
+        with partial.open("w") as stream:
+            json.dump(value, stream, indent=2, sort_keys=True)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _version(package: str) -> str | None:
