@@ -61,7 +61,12 @@ def test_a_value_that_is_not_finite(where, value, tmp_path, monkeypatch):
 
 
 def test_a_learning_rate_of_1e20(tmp_path):
-    config = toy_config(optimizer__learning_rate=1e20, model__name="lenet:small", model__activation="leaky_relu")
+    config = toy_config(
+        optimizer__learning_rate=1e20,
+        model__name="lenet:small",
+        model__activation="leaky_relu",
+        schedule__name="constant",
+    )
     with pytest.raises(DivergedError, match=r"learning rate 1e\+20"):
         train(config, tmp_path, dataset=toy_dataset(size=32), progress=False)
 
