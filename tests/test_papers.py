@@ -69,6 +69,7 @@ def test_a_step_of_the_full_network_fits_together(path):
         (0.25,) * channels,
         {"train": images, "validation": 50_000},
         "",
+        ((0.05, 0.0, 0.0), (0.0, 0.05, 0.0), (0.0, 0.0, 0.05)),
     )
     program = build(config, spec)
     state = abstract_state(program)

@@ -2,14 +2,13 @@
 
     cnn-jax train --config=configs/papers/googlenet.py --workdir=runs/papers/googlenet
 
-Momentum 0.9, the rate lowered by 4% every 8 epochs, Polyak averaging for the final model (section 6); two auxiliary
-classifiers with weight 0.3, dropout 0.4 before the classifier (section 5). 10.07% top-5 error, one network and crop
-(table 3).
+Momentum 0.9, the rate lowered by 4% every 8 epochs, Polyak averaging for the final model, crops of 8% to 100% of the
+area with aspect ratios of 3/4 to 4/3 (section 6); two auxiliary classifiers with weight 0.3, dropout 0.4 before the
+classifier (section 5). 10.07% top-5 error, one network and crop (table 3).
 
 The paper prints neither rate, batch, decay nor length: rate 0.01, batches of 32 and decay 2e-4 are those of BVLC's
-bvlc_googlenet, 2,400,000 iterations those of its quick solver. Left out: asynchronous updates, crops of 8% to 100% of
-the area with aspect ratios of 3/4 to 4/3, photometric distortions. Ours: the average begins at half of the training,
-the paper does not say where.
+bvlc_googlenet, 2,400,000 iterations those of its quick solver. Left out: asynchronous updates, photometric distortions.
+Ours: flips; the average begins at half of the training, for the paper does not say where.
 """
 
 from ml_collections import ConfigDict
@@ -27,5 +26,5 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer = ConfigDict({"name": "momentum", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 2e-4})
     config.schedule = ConfigDict({"name": "step", "factor": 0.96, "every_epochs": 8})
     config.average = ConfigDict({"name": "polyak", "start": 0.5})
-    config.augment = ("flip",)
+    config.augment = ("resized_crop:0.08,aspect=1.3333333333333333", "flip")
     return config
