@@ -4,6 +4,7 @@ from cnn_jax.commands.command import Command
 from cnn_jax.commands.networks import CHECK, DIFF, ERRATA, MODELS, SHOW
 from cnn_jax.commands.running import EVAL, PREDICT, TRAIN, VERIFY_RESUME
 from cnn_jax.commands.studies import HISTORY, REPORT
+from cnn_jax.commands.weights import EXPORT, IMPORT
 
 COMMANDS: tuple[Command, ...] = (
     MODELS,
@@ -15,6 +16,8 @@ COMMANDS: tuple[Command, ...] = (
     VERIFY_RESUME,
     EVAL,
     PREDICT,
+    IMPORT,
+    EXPORT,
     HISTORY,
     REPORT,
 )
