@@ -73,9 +73,9 @@ def pca_colour(
 ) -> Subject:
     """Adds to all pixels a random multiple of the colours' principal components (Krizhevsky et al. 2012, section 4.1).
 
-    What is added is `sum_i a_i lambda_i p_i`, `a_i` normal with mean 0: p_i and lambda_i are the eigenvectors and
-    eigenvalues of the covariance of RGB values. The paper gives no unit, and the formula depends on it: here values
-    are in 0..1, as in the figures that later codes published for ImageNet.
+    What is added is `sum_i a_i s_i p_i`, `a_i` normal with mean 0, p_i an eigenvector of the covariance of RGB values and
+    s_i the root of its eigenvalue, so that the covariance of what is added is `sigma^2` times that of the pixels. The
+    paper writes the eigenvalue itself, which has not the unit of a pixel; its author's code has standard deviations.
 
     Args:
         key: one PRNG key.
@@ -88,7 +88,7 @@ def pca_colour(
     eigenvalues, eigenvectors = np.linalg.eigh(np.asarray(covariance, np.float64))
     # An eigenvector's sign is free; LAPACKs differ in it, runs should not.
     largest = eigenvectors[np.abs(eigenvectors).argmax(axis=0), np.arange(3)]
-    directions = (eigenvectors * np.sign(largest) * eigenvalues).astype(np.float32)
+    directions = (eigenvectors * np.sign(largest) * np.sqrt(np.maximum(eigenvalues, 0))).astype(np.float32)
     shift = jnp.sum(directions * (sigma * jax.random.normal(key, (1, 3))), axis=-1)
     return repaint(subject, lambda image: as_dtype_of(image, full_range(image) + shift.reshape(1, 1, 3)))
 
