@@ -1,6 +1,7 @@
 """The commands of `cnn-jax`, one entry each; what a command needs is imported when it runs."""
 
 from cnn_jax.commands.command import Command
+from cnn_jax.commands.inspecting import INSPECT
 from cnn_jax.commands.networks import CHECK, DIFF, ERRATA, MODELS, SHOW
 from cnn_jax.commands.running import EVAL, PREDICT, TRAIN, VERIFY_RESUME
 from cnn_jax.commands.studies import HISTORY, REPORT
@@ -18,6 +19,7 @@ COMMANDS: tuple[Command, ...] = (
     PREDICT,
     IMPORT,
     EXPORT,
+    INSPECT,
     HISTORY,
     REPORT,
 )
