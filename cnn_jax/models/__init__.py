@@ -101,6 +101,13 @@ FAMILIES = {
         "paper",
         {"paper": _IMAGENET, "slides": _IMAGENET, "small": _SMALL},
     ),
+    "nin": Family(
+        "nin.NIN",
+        2013,
+        "Network In Network",
+        "cifar10",
+        {"cifar10": _SMALL, "mnist": _MNIST, "imagenet": _IMAGENET},
+    ),
     "vgg": Family(
         "vgg.VGG",
         2014,

@@ -58,7 +58,8 @@ class AlexNet(fnn.Module):
 
     `features` of the convolutions (any number from two; pooling follows conv1, conv2 and the last); `kernel_size`,
     `strides`, `padding` of conv1 and, with `_2`, of conv2, the rest being 3x3; `feature_group_count` of conv2 and of
-    conv4 onwards; `norm` ("lrn" after conv1 and conv2, others after every convolution); `head` "fc" or "gap".
+    conv4 onwards; `norm` ("lrn" and "contrast" after conv1 and conv2, others after every convolution); `lrn`: its n,
+    alpha, beta and k; `head` "fc" or "gap".
     """
 
     num_classes: int = 1000
@@ -67,6 +68,7 @@ class AlexNet(fnn.Module):
     kernel_size: int = 11
     strides: int = 4
     padding: int = 0
+    padding_mode: nn.PaddingModeName = "zeros"
     kernel_size_2: int = 5
     strides_2: int = 1
     padding_2: int = 2
@@ -76,6 +78,7 @@ class AlexNet(fnn.Module):
     pool_strides: int = 2
     pool_padding: Literal["VALID", "CEIL"] = "VALID"
     norm: nn.NormName = "lrn"
+    lrn: nn.LRNConstants = nn.LRN
     norm_after_pool: bool = False
     activation: nn.ActivationName = "relu"
     head: Literal["fc", "gap"] = "fc"
@@ -90,9 +93,9 @@ class AlexNet(fnn.Module):
         """[N, H, W, C] to (logits [N, num_classes], taps)."""
         taps = {}
         x = self._conv(x, 1, self.kernel_size, self.strides, self.padding, train)  #        227 -> 55x55x96
-        x = taps["pool1"] = self._norm_pool(x, 1, train)  #                                 27x27x96
+        x = taps["pool1"] = self._norm_pool(x, 1)  #                                        27x27x96
         x = self._conv(x, 2, self.kernel_size_2, self.strides_2, self.padding_2, train)  #  27x27x256
-        x = taps["pool2"] = self._norm_pool(x, 2, train)  #                                 13x13x256
+        x = taps["pool2"] = self._norm_pool(x, 2)  #                                        13x13x256
         for i in range(3, len(self.features) + 1):
             x = taps[f"conv{i}"] = self._conv(x, i, 3, 1, 1, train)  #                      13x13x384, 384, 256
         if len(self.features) > 2:
@@ -122,6 +125,7 @@ class AlexNet(fnn.Module):
             kernel_size,
             strides=strides,
             padding=padding,
+            padding_mode=self.padding_mode,
             feature_group_count=groups,
             norm=self.norm,
             activation=self.activation,
@@ -134,8 +138,8 @@ class AlexNet(fnn.Module):
     def _pool(self, x, i):
         return nn.pool(x, self.pooling, self.pool_window, self.pool_strides, padding=self.pool_padding, name=f"pool{i}")
 
-    def _norm_pool(self, x, i, train):
-        lrn = "lrn" if self.norm == "lrn" else "none"
-        x = x if self.norm_after_pool else nn.norm(x, lrn, name=f"norm{i}", train=train)
-        x = self._pool(x, i)
-        return nn.norm(x, lrn, name=f"norm{i}", train=train) if self.norm_after_pool else x
+    def _norm(self, x, i):
+        return nn.local_norm(x, self.norm, lrn=self.lrn, name=f"norm{i}")
+
+    def _norm_pool(self, x, i):
+        return self._norm(self._pool(x, i), i) if self.norm_after_pool else self._pool(self._norm(x, i), i)

@@ -64,7 +64,8 @@ class GoogLeNet(fnn.Module):
 
     `modules`: rows of table 1, with a pool wherever the digit rises; `inception` "reduced" or "naive" (figure 2);
     `module_width` scales the modules, `width` everything; `stem` "paper" or "small" (conv1 only), `kernel_size` and
-    `strides` of its first convolution; `norm` "lrn" stands after pool1 and conv2; `head` "gap" or "fc" (flattened).
+    `strides` of its first convolution; `norm` "lrn" (with `lrn`: n, alpha, beta, k) and "contrast" stand after pool1
+    and conv2; `head` "gap" or "fc" (flattened).
     """
 
     num_classes: int = 1000
@@ -77,8 +78,10 @@ class GoogLeNet(fnn.Module):
     inception: nn.InceptionName = "reduced"
     kernel_size_5x5: int = 5
     pooling: nn.PoolName = "max"
+    pool_window: int = 3
     pool4_window: int = 3
     norm: nn.NormName = "lrn"
+    lrn: nn.LRNConstants = nn.LRN
     activation: nn.ActivationName = "relu"
     head: Literal["gap", "fc"] = "gap"
     dropout: float = 0.4
@@ -91,9 +94,9 @@ class GoogLeNet(fnn.Module):
         taps = {}
         if self.stem == "paper":  #                                                     224x224
             x = self._conv(x, 64, self.kernel_size, "conv1", train, self.strides)  #    112x112x64
-            x = self._lrn(self._pool(x, 3, "pool1"), "norm1", train)  #                 56x56x64
+            x = self._norm(self._pool(x, self.pool_window, "pool1"), "norm1")  #        56x56x64
             x = self._conv(x, 64, 1, "conv2_reduce", train)  #                          56x56x64
-            x = self._lrn(self._conv(x, 192, 3, "conv2", train), "norm2", train)  #     56x56x192
+            x = self._norm(self._conv(x, 192, 3, "conv2", train), "norm2")  #           56x56x192
         else:
             x = self._conv(x, 32, self.kernel_size, "conv1", train, self.strides)
         stage = 2
@@ -102,7 +105,7 @@ class GoogLeNet(fnn.Module):
                 raise ConfigError(49, f"googlenet: unknown module {row!r}{did_you_mean(row, TABLE_1)}")
             if int(row[0]) != stage:  #                                                 28x28, 14x14, 7x7
                 before, stage = int(row[0]) - 1, int(row[0])
-                x = self._pool(x, self.pool4_window if before == 4 else 3, f"pool{before}")
+                x = self._pool(x, self.pool4_window if before == 4 else self.pool_window, f"pool{before}")
                 taps[f"pool{before}"] = x
             x = taps[f"inception_{row}"] = self._inception(x, row, train)
             if self.aux_heads and row in ("4a", "4d") and (train or self.is_initializing()):
@@ -147,5 +150,5 @@ class GoogLeNet(fnn.Module):
     def _pool(self, x, window, name):
         return nn.pool(x, self.pooling, window, 2, padding="CEIL", name=name)
 
-    def _lrn(self, x, name, train):
-        return nn.norm(x, "lrn", name=name, train=train) if self.norm == "lrn" else x
+    def _norm(self, x, name):
+        return nn.local_norm(x, self.norm, lrn=self.lrn, name=name)

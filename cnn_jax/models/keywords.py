@@ -79,8 +79,11 @@ def _as(value: Any, hint: Any) -> Any:
     elif origin is tuple:
         if isinstance(value, str) and re.fullmatch(r"\(.*\)", value):
             value = [part for part in value[1:-1].split(",") if part.strip()]
-        if isinstance(value, list | tuple):
-            return tuple(_as(part, get_args(hint)[0]) for part in value)
+        members = get_args(hint)
+        if isinstance(value, list | tuple) and members[-1] is Ellipsis:
+            return tuple(_as(part, members[0]) for part in value)
+        if isinstance(value, list | tuple) and len(value) == len(members):
+            return tuple(_as(part, member) for part, member in zip(value, members, strict=True))
     elif hint is bool:
         word = str(value).lower()
         if word in ("true", "false"):
@@ -104,6 +107,8 @@ def _words(hint: Any) -> str:
         return "one of " + ", ".join(get_args(hint))
     if origin in (Union, types.UnionType):
         return " or ".join(_words(member) for member in get_args(hint))
+    if origin is tuple and get_args(hint)[-1] is not Ellipsis:
+        return f"{len(get_args(hint))} numbers in parentheses, ({', '.join(map(_words, get_args(hint)))})"
     if origin is tuple:
         return "a tuple such as (64,128)" if get_args(hint)[0] is int else f"a tuple, each {_words(get_args(hint)[0])}"
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(hint, "a word")

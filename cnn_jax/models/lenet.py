@@ -57,11 +57,13 @@ class LeNet(fnn.Module):
     kernel_size: int = 5
     strides: int = 1
     padding: int = 0
+    padding_mode: nn.PaddingModeName = "zeros"
     pooling: nn.PoolName = "avg"
     pool_window: int = 2
     pool_strides: int = 2
     activation: nn.ActivationName = "tanh"
     norm: nn.NormName = "none"
+    lrn: nn.LRNConstants = nn.LRN
     dropout: float = 0.0
     initializer: nn.InitializerName = "glorot"
 
@@ -82,13 +84,14 @@ class LeNet(fnn.Module):
                 self.kernel_size,
                 strides=self.strides,
                 padding=self.padding,
+                padding_mode=self.padding_mode,
                 norm=self.norm,
                 activation=self.activation,
                 initializer_name=self.initializer,
                 name=f"conv{i}",
                 train=train,
             )
-            x = nn.norm(x, "lrn", name=f"norm{i}", train=train) if self.norm == "lrn" else x
+            x = nn.local_norm(x, self.norm, lrn=self.lrn, name=f"norm{i}")
             x = taps[f"pool{i}"] = nn.pool(  #                                                 14x14x6    5x5x16
                 x, self.pooling, self.pool_window, self.pool_strides, name=f"pool{i}"
             )

@@ -1,7 +1,7 @@
 """Multi-layer perceptrons: `mlp:300` has one hidden layer of 300 units, `mlp:300-100` two.
 
-The networks of LeCun et al. 1998, section III.A.5 (300, 1000, 300-100, 500-150 hidden units on 28x28 digits), with
-their scaled tanh, and Glorot's initialiser, which plain SGD needs.
+The networks of LeCun et al. 1998, sections III.C.5 and III.C.6 (300, 1000, 300-100, 500-150 hidden units on 28x28
+digits), with their scaled tanh, and Glorot's initialiser, which plain SGD needs.
 
 Deviations of `small`: 32x32 colour input, two hidden layers 512-256, ReLU with He's initialiser.
 """

@@ -6,6 +6,8 @@ depths 9n+2 bottlenecks with projections, which step in their first 1x1, as in t
 
 from __future__ import annotations
 
+from typing import Literal
+
 import flax.linen as fnn
 import jax
 import jax.numpy as jnp
@@ -51,8 +53,9 @@ class PreactResNet(fnn.Module):
     strides: int = 2
     shortcut: nn.ShortcutName = "B"
     strides_in_1x1: bool = True
-    norm: nn.NormName = "batch"
+    norm: nn.ConvNormName = "batch"
     activation: nn.ActivationName = "relu"
+    head: Literal["gap", "fc"] = "gap"
     dropout: float = 0.0
     initializer: nn.InitializerName = "he"
 
@@ -85,7 +88,8 @@ class PreactResNet(fnn.Module):
             taps[f"conv{stage}_x"] = x
         x = nn.norm(x, self.norm, name="bn", train=train)
         x = nn.Activation(self.activation, name=self.activation)(x)
-        x = taps["pre_logits"] = nn.GlobalAvgPool(name="gap")(x)  #                   256 or 64
+        x = nn.GlobalAvgPool(name="gap")(x) if self.head == "gap" else x.reshape(x.shape[0], -1)
+        taps["pre_logits"] = x  #                                                     256 or 64
         x = nn.Dropout(self.dropout, name="dropout")(x, train=train)
         x = nn.Dense(self.num_classes, kernel_init=nn.classifier_initializer(self.initializer), name="fc")(
             x

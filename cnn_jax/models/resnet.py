@@ -57,8 +57,9 @@ class ResNet(fnn.Module):
 
     `depth`: a row of table 1, or 6n+2 with `stem` "cifar"; or `stage_sizes` (and `bottleneck`), which win; `features`
     of the stages; `kernel_size` of the blocks' convolutions; `shortcut` A, B, C or none (a plain net); `strides_in_1x1`
-    of bottlenecks; `strides` of the stages after the first; `stem_strides` of conv1 (by default 2 or, with `stem`
-    "cifar", 1); `norm`, `activation`.
+    of bottlenecks; `strides` of the stages after the first; `stem_kernel_size` and `stem_strides` of conv1 (by default
+    7 and 2 or, with `stem` "cifar", 3 and 1); `pooling`, `pool_window` and `pool_strides` of pool1; `head` "gap" or
+    "fc" (flattened).
     """
 
     num_classes: int = 1000
@@ -68,13 +69,18 @@ class ResNet(fnn.Module):
     features: tuple[int, ...] = (64, 128, 256, 512)
     width: float = 1.0
     stem: Literal["imagenet", "cifar"] = "imagenet"
+    stem_kernel_size: int | None = None
     stem_strides: int | None = None
+    pooling: nn.PoolName = "max"
+    pool_window: int = 3
+    pool_strides: int = 2
     kernel_size: int = 3
     strides: int = 2
     shortcut: nn.ShortcutName = "B"
     strides_in_1x1: bool = False
-    norm: nn.NormName = "batch"
+    norm: nn.ConvNormName = "batch"
     activation: nn.ActivationName = "relu"
+    head: Literal["gap", "fc"] = "gap"
     dropout: float = 0.0
     initializer: nn.InitializerName = "he"
 
@@ -83,10 +89,13 @@ class ResNet(fnn.Module):
         """[N, H, W, C] to (logits [N, num_classes], taps)."""
         taps, bottleneck, stage_sizes = {}, *self._stages()
         if self.stem == "imagenet":  #                                                224x224
-            x = self._stem(x, 7, self.stem_strides or 2, train)  #                                         112x112x64
-            x = taps["pool1"] = nn.MaxPool(3, 2, 1, name="pool1")(x)  #               56x56x64
+            x = self._stem(x, self.stem_kernel_size or 7, self.stem_strides or 2, train)  # 112x112x64
+            padding = self.pool_window // 2
+            x = nn.pool(x, self.pooling, self.pool_window, self.pool_strides, padding=padding, name="pool1")
+            taps["pool1"] = x  #                                                      56x56x64
         else:  #                                                                      32x32
-            x = taps["conv1"] = self._stem(x, 3, self.stem_strides or 1, train)  #                         32x32x16
+            x = self._stem(x, self.stem_kernel_size or 3, self.stem_strides or 1, train)
+            taps["conv1"] = x  #                                                      32x32x16
         for stage, (size, features) in enumerate(zip(stage_sizes, self.features, strict=True), 2):
             for block in range(1, size + 1):
                 x = nn.ResidualBlock(  #                                              56, 28, 14, 7 or 32, 16, 8
@@ -102,7 +111,8 @@ class ResNet(fnn.Module):
                     name=f"conv{stage}_{block}",
                 )(x, train=train)
             taps[f"conv{stage}_x"] = x
-        x = taps["pre_logits"] = nn.GlobalAvgPool(name="gap")(x)  #                   512, 2048 or 64
+        x = nn.GlobalAvgPool(name="gap")(x) if self.head == "gap" else x.reshape(x.shape[0], -1)
+        taps["pre_logits"] = x  #                                                     512, 2048 or 64
         x = nn.Dropout(self.dropout, name="dropout")(x, train=train)
         x = nn.Dense(self.num_classes, kernel_init=nn.classifier_initializer(self.initializer), name="fc")(x)  # classes
         return x.astype(jnp.float32), taps

@@ -61,7 +61,8 @@ class VGG(fnn.Module):
 
     `stage_sizes` and `features` of the stages, or `depth`: the number of weight layers with three fully connected ones
     (11, 13, 16 and 19 are A, B, D and E); `kernel_size` and `padding` of the convolutions; `pooling` "strides" lets the
-    last convolution of each stage step by two instead; `norm` "lrn" stands after conv1_1 only; `head` "fc" or "gap".
+    last convolution of each stage step by two instead; `norm` "lrn" (with `lrn`: n, alpha, beta, k) and "contrast"
+    stand after conv1_1 only; `head` "fc" or "gap".
     """
 
     num_classes: int = 1000
@@ -71,11 +72,13 @@ class VGG(fnn.Module):
     width: float = 1.0
     kernel_size: int = 3
     padding: int | Literal["same"] = "same"
+    padding_mode: nn.PaddingModeName = "zeros"
     last_1x1: bool = False
     pooling: Literal["max", "avg", "strides"] = "max"
     pool_window: int = 2
     pool_strides: int = 2
     norm: nn.NormName = "none"
+    lrn: nn.LRNConstants = nn.LRN
     activation: nn.ActivationName = "relu"
     head: Literal["fc", "gap"] = "fc"
     head_features: tuple[int, ...] = (4096, 4096)
@@ -113,13 +116,14 @@ class VGG(fnn.Module):
             kernel_size,
             strides=2 if self.pooling == "strides" and j == size else 1,
             padding=nn.same_padding(kernel_size) if same else self.padding,
+            padding_mode=self.padding_mode,
             norm=self.norm,
             activation=self.activation,
             initializer_name=self.initializer,
             name=f"conv{i}_{j}",
             train=train,
         )
-        return nn.norm(x, "lrn", name="norm1_1", train=train) if self.norm == "lrn" and i == j == 1 else x
+        return nn.local_norm(x, self.norm, lrn=self.lrn, name="norm1_1") if i == j == 1 else x
 
 
 def stages(depth: int, count: int) -> tuple[int, ...]:

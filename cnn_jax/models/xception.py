@@ -48,8 +48,8 @@ class Xception(fnn.Module):
     `stem_features` of conv1 and conv2, `strides` of conv1, `padding` of both; `entry_features` of the blocks that
     halve the image; `middle_blocks` of three convolutions each; `exit_features` of block13 (two) and block14;
     `kernel_size` of the separable convolutions; `between`: activation between depthwise and pointwise (figure 10);
-    `residual`: shortcuts (figure 9); `pool_padding` and `epsilon` (of the norms): 1 and 1e-5 in timm's network, whose
-    pools pad even sizes on the other side.
+    `residual`: shortcuts (figure 9); `head` "gap" or "fc" (flattened); `pool_padding` and `epsilon` (of the norms): 1
+    and 1e-5 in timm's network, whose pools pad even sizes on the other side.
     """
 
     num_classes: int = 1000
@@ -64,10 +64,12 @@ class Xception(fnn.Module):
     between: nn.ActivationName = "identity"
     residual: bool = True
     pooling: nn.PoolName = "max"
+    pool_window: int = 3
     pool_padding: int | Literal["SAME"] = "SAME"
-    norm: nn.NormName = "batch"
+    norm: nn.ConvNormName = "batch"
     epsilon: float = 1e-3
     activation: nn.ActivationName = "relu"
+    head: Literal["gap", "fc"] = "gap"
     dropout: float = 0.5
     initializer: nn.InitializerName = "glorot"
 
@@ -95,7 +97,8 @@ class Xception(fnn.Module):
         for i, features in enumerate(self.exit_features[2:], 1):  #               10x10x1536, 10x10x2048
             x = self._act(self._sepconv(x, features, block, i, train), f"block{block}_sepconv{i}")
         taps[f"block{block}"] = x
-        x = taps["pre_logits"] = nn.GlobalAvgPool(name="gap")(x)  #               2048
+        x = nn.GlobalAvgPool(name="gap")(x) if self.head == "gap" else x.reshape(x.shape[0], -1)
+        taps["pre_logits"] = x  #                                                 2048
         x = nn.Dropout(self.dropout, name="dropout")(x, train=train)
         x = nn.Dense(self.num_classes, kernel_init=nn.classifier_initializer(self.initializer), name="predictions")(
             x
@@ -107,7 +110,7 @@ class Xception(fnn.Module):
         for i, f in enumerate(features, 1):
             y = self._act(y, f"block{block}_pre{i}") if i > 1 or first_act else y
             y = self._sepconv(y, f, block, i, train)
-        y = nn.pool(y, self.pooling, 3, 2, padding=self.pool_padding, name=f"block{block}_pool")
+        y = nn.pool(y, self.pooling, self.pool_window, 2, padding=self.pool_padding, name=f"block{block}_pool")
         return y + self._conv(x, features[-1], 1, 2, 0, f"block{block}_shortcut", train) if self.residual else y
 
     def _conv(self, x, features, kernel_size, strides, padding, name, train):

@@ -14,6 +14,7 @@ import jax
 from cnn_jax.nn.activation import Activation, Dropout
 from cnn_jax.nn.conv import Conv, Dense
 from cnn_jax.nn.initializers import classifier_initializer, initializer
+from cnn_jax.nn.norm import LOCAL_NORMS
 from cnn_jax.nn.norm import norm as apply_norm
 
 
@@ -27,6 +28,7 @@ def conv_norm_act(
     strides: int = 1,
     feature_group_count: int = 1,
     use_bias: bool = True,
+    padding_mode: str = "zeros",
     norm: str = "none",
     activation: str = "relu",
     initializer_name: str = "he",
@@ -36,7 +38,7 @@ def conv_norm_act(
 ) -> jax.Array:
     """Convolution `name`, norm `name_bn`, activation `name_<activation>`.
 
-    Local response norm is not applied here: it follows the activation, at places each paper names.
+    Local norms are not applied here: they follow the activation, at places each paper names (`local_norm`).
 
     Args:
         x: [N, H, W, C].
@@ -47,7 +49,8 @@ def conv_norm_act(
         strides: as in `nn.Conv`.
         feature_group_count: as in `nn.Conv`.
         use_bias: as in `nn.Conv`.
-        norm: a norm's name; "none" and "lrn" add nothing.
+        padding_mode: as in `nn.Conv`.
+        norm: a norm's name; "none" and the local norms add nothing.
         activation: an activation's name; "identity" adds nothing.
         initializer_name: of the kernel.
         bias: initialiser of the bias.
@@ -61,11 +64,12 @@ def conv_norm_act(
         padding=padding,
         feature_group_count=feature_group_count,
         use_bias=use_bias,
+        padding_mode=padding_mode,
         kernel_init=initializer(initializer_name),
         bias_init=initializer(bias),
         name=name,
     )(x)
-    if norm != "lrn":
+    if norm not in LOCAL_NORMS:
         suffix = "bn" if norm == "batch" else norm
         x = apply_norm(x, norm, name=f"{name}_{suffix}", train=train, epsilon=epsilon)
     return x if activation == "identity" else Activation(activation, name=f"{name}_{activation}")(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -14,6 +14,8 @@ from cnn_jax import ops
 from cnn_jax.errors import GeometryError
 from cnn_jax.nn.initializers import Initializer, initializer
 from cnn_jax.nn.located import located
+
+PaddingModeName = Literal["zeros", "wrap", "edge", "reflect", "symmetric"]
 
 
 def scale_features(features: int, width: float, groups: int = 1) -> int:

@@ -13,7 +13,9 @@ import numpy as np
 from cnn_jax.errors import ConfigError
 
 Initializer = Callable[..., jax.Array]
-InitializerName = Literal["gaussian", "gaussian_0.1", "glorot", "he", "lecun", "zeros", "ones", "identity", "bilinear"]
+InitializerName = Literal[
+    "gaussian", "gaussian_0.05", "gaussian_0.1", "glorot", "he", "lecun", "zeros", "ones", "identity", "bilinear"
+]
 
 
 def lecun_uniform(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
@@ -48,6 +50,7 @@ def bilinear_kernel(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
 
 INITIALIZERS: dict[str, Initializer] = {
     "gaussian": jax.nn.initializers.normal(0.01),  # AlexNet section 5
+    "gaussian_0.05": jax.nn.initializers.normal(0.05),  # Network in Network: its authors' cuda-convnet files
     "gaussian_0.1": jax.nn.initializers.normal(0.1),  # VGG section 3.1: variance 10^-2, as printed
     "glorot": jax.nn.initializers.glorot_uniform(),  # Glorot and Bengio 2010, eq. 16
     "he": jax.nn.initializers.he_normal(),  # He et al. 2015, Delving Deep into Rectifiers, eq. 10

@@ -14,7 +14,14 @@ import jax.numpy as jnp
 from cnn_jax import ops
 from cnn_jax.errors import ConfigError
 
-NormName = Literal["none", "lrn", "batch", "layer", "instance", "group"]
+ConvNormName = Literal["none", "batch", "layer", "instance", "group"]
+"""Norms that stand between a convolution and its activation."""
+NormName = Literal[ConvNormName, "lrn", "contrast"]
+"""These, and the local norms without parameters, which stand where a paper puts them."""
+LRNConstants = tuple[int, float, float, float]
+LRN: LRNConstants = (5, 1e-4, 0.75, 2.0)
+"""n, alpha, beta and k of local response norm (AlexNet section 3.3)."""
+LOCAL_NORMS = ("lrn", "contrast")
 _replica_axis: ContextVar[str | None] = ContextVar("replica_axis", default=None)
 _frozen: ContextVar[Callable[[str], bool]] = ContextVar("frozen", default=lambda path: False)
 
@@ -111,6 +118,36 @@ class LocalResponseNorm(nn.Module):
         )
 
 
+class ContrastNorm(nn.Module):
+    """Local contrast normalisation: subtractive, then divisive (Jarrett et al. 2009, section 2).
+
+    Attributes:
+        size: side of the window in pixels; odd.
+    """
+
+    size: int = 9
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[N, H, W, C]."""
+        return ops.contrast_norm(x, size=self.size)
+
+
+def local_norm(x: jax.Array, kind: str, *, name: str, lrn: LRNConstants = LRN) -> jax.Array:
+    """Applies "lrn" with the constants (n, alpha, beta, k), or "contrast"; any other norm stands elsewhere: the input.
+
+    Args:
+        x: [N, H, W, C].
+        kind: a norm's name.
+        name: of the layer.
+        lrn: constants of local response norm.
+    """
+    if kind == "lrn":
+        size, alpha, beta, k = lrn
+        return LocalResponseNorm(size, alpha, beta, k, name=name)(x)
+    return ContrastNorm(name=name)(x) if kind == "contrast" else x
+
+
 def norm(x: jax.Array, kind: str, *, name: str, train: bool, epsilon: float = 1e-5) -> jax.Array:
     """Applies the norm called `kind` as the submodule `name` of the module being traced; "none" is the input.
 
@@ -122,8 +159,8 @@ def norm(x: jax.Array, kind: str, *, name: str, train: bool, epsilon: float = 1e
     match kind:
         case "none":
             return x
-        case "lrn":
-            return LocalResponseNorm(name=name)(x)
+        case "lrn" | "contrast":
+            return local_norm(x, kind, name=name)
         case "batch":
             return BatchNorm(epsilon=epsilon, name=name)(x, train=train)
         case "layer":

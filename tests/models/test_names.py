@@ -55,6 +55,7 @@ def test_keywords_are_read_from_the_name_and_overridden():
     assert models.create("vgg:A", features=[8, 16, 32, 64, 64]).features == (8, 16, 32, 64, 64)
     assert models.create("googlenet,aux_heads=true").aux_heads is True
     assert models.create("vgg", padding="same").padding == "same"
+    assert models.create("alexnet,lrn=(3, 1e-3,0.5,1)").lrn == (3, 1e-3, 0.5, 1.0)
     assert models.keywords("vgg:A-LRN")["norm"] == "lrn"
 
 
@@ -84,8 +85,13 @@ def trace(name):
         ("vgg:A,num_classes=2.5", ["num_classes='2.5'", "a whole number"]),
         ("vgg:A,num_classes=0", ["num_classes=0", "at least 1"]),
         ("vgg:A,dropout=1", ["dropout=1.0", "below 1"]),
-        ("vgg:A,norm=bach", ["norm='bach'", "none, lrn, batch"]),
+        ("vgg:A,norm=bach", ["norm='bach'", "none, batch, layer, instance, group, lrn, contrast"]),
         ("vgg:A,features=64", ["features='64'", "(64,128)"]),
+        ("vgg:A,lrn=(5,1e-4)", ["lrn='(5,1e-4)'", "4 numbers in parentheses"]),
+        ("vgg:A,padding_mode=mirror", ["padding_mode='mirror'", "zeros, wrap, edge, reflect, symmetric"]),
+        ("resnet:18,norm=lrn", ["norm='lrn'", "none, batch, layer, instance, group"]),
+        ("alexnet,initializer=xavier", ["initializer='xavier'", "gaussian_0.05", "bilinear"]),
+        ("nin,kernel_size=(5,5)", ["2 kernel_size", "5 features"]),
         ("googlenet,aux_heads=1", ["aux_heads='1'", "true or false"]),
         ("vgg:A,width", ["'width'", "keyword=value"]),
         ("vgg:A,width=1,width=2", ["'width'", "twice"]),

@@ -44,6 +44,7 @@ def test_layers_compute_in_the_dtype_of_the_input():
         nn.Dense(3),
         nn.GroupNorm(1),
         nn.LocalResponseNorm(),
+        nn.ContrastNorm(3),
         nn.Activation("prelu"),
     ):
         y, variables = made(layer)
@@ -145,17 +146,23 @@ def test_dropout_is_silent_unless_training():
 def test_initializers_have_the_papers_spread():
     shape = (3, 3, 20, 90)
     fan_in, fan_out = 3 * 3 * 20, 3 * 3 * 90
-    for name, deviation in {
+    expected = {
         "gaussian": 0.01,
+        "gaussian_0.05": 0.05,
         "gaussian_0.1": 0.1,
         "he": np.sqrt(2 / fan_in),
         "glorot": np.sqrt(2 / (fan_in + fan_out)),
         "lecun": 2.4 / fan_in / np.sqrt(3),
-    }.items():
-        values = np.asarray(jax.jit(nn.initializer(name), static_argnums=1)(KEY, shape))
+    }
+    drawn = jax.jit(lambda key: {name: nn.initializer(name)(key, shape) for name in expected})(KEY)
+    for name, deviation in expected.items():
+        values = np.asarray(drawn[name])
         np.testing.assert_allclose(values.std(), deviation, rtol=3e-2, err_msg=name)
-        if name == "lecun":
-            assert np.abs(values).max() <= 2.4 / fan_in
+        np.testing.assert_allclose(values.mean(), 0, atol=4 * deviation / np.sqrt(values.size), err_msg=name)
+        # Glorot's and LeCun's are uniform, the others have the tails of a Gaussian (four deviations in 16,200 draws).
+        bound = {"glorot": np.sqrt(6 / (fan_in + fan_out)), "lecun": 2.4 / fan_in}.get(name)
+        largest = np.abs(values).max()
+        assert largest <= bound if bound else largest > 2.2 * deviation, name
 
 
 def test_identity_passes_through_and_bilinear_interpolates():
@@ -170,7 +177,40 @@ def test_identity_passes_through_and_bilinear_interpolates():
 def test_unknown_names_list_the_legal_ones():
     with pytest.raises(ConfigError, match=r"'xavier'.*glorot, he"):
         nn.initializer("xavier")
-    with pytest.raises(ConfigError, match=r"'bn'.*lrn, batch"):
+    with pytest.raises(ConfigError, match=r"'bn'.*none, batch.*lrn"):
         nn.norm(jnp.zeros((1, 2)), "bn", name="n", train=False)
     with pytest.raises(ConfigError, match=r"'min'.*max, avg"):
         nn.pool(jnp.zeros((1, 2, 2, 1)), "min", 2, 2, name="p")
+
+
+def test_local_norms_take_their_constants_and_others_stand_elsewhere():
+    x = jnp.asarray(rng.normal(size=(1, 3, 3, 6)), jnp.float32)
+
+    class Net(linen.Module):
+        kind: str
+
+        @linen.compact
+        def __call__(self, x):
+            return nn.local_norm(x, self.kind, lrn=(3, 0.5, 1.0, 2.0), name="norm1")
+
+    squares = np.pad(np.asarray(x) ** 2, ((0, 0), (0, 0), (0, 0), (1, 1)))
+    sums = squares[..., :-2] + squares[..., 1:-1] + squares[..., 2:]
+    np.testing.assert_allclose(run(Net("lrn"), {}, x), x / (2 + 0.5 * sums), rtol=1e-5)
+    np.testing.assert_array_equal(run(Net("batch"), {}, x), x)
+    # A constant image has no contrast, whatever its level.
+    np.testing.assert_allclose(run(Net("contrast"), {}, jnp.full((1, 12, 12, 2), 3.0)), 0, atol=2e-2)
+
+
+def test_padding_mode_of_a_block_reaches_its_convolution():
+    x = jnp.asarray(rng.normal(size=(1, 4, 4, 1)), jnp.float32)
+
+    class Net(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            settings: dict[str, Any] = {"initializer_name": "ones", "activation": "identity", "train": False}
+            return nn.conv_norm_act(x, 1, 3, padding=1, padding_mode="wrap", name="conv", **settings)
+
+    y, _ = Net().init_with_output(KEY, x)
+    wrapped = np.pad(np.asarray(x)[0, :, :, 0], 1, mode="wrap")
+    expected = [[wrapped[i : i + 3, j : j + 3].sum() for j in range(4)] for i in range(4)]
+    np.testing.assert_allclose(y[0, :, :, 0], expected, rtol=1e-4, atol=1e-5)
