@@ -13,7 +13,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
 from cnn_jax.inspect import Inspection, Request
 from cnn_jax.inspect.sheet import contact_sheet
-from cnn_jax.train.augment import make_augment, needs_covariance
+from cnn_jax.train.augment import make_augment
 from cnn_jax.train.loop import load_config_data
 
 DRAWS = 4
@@ -34,7 +34,7 @@ def inspect(request: Request) -> Inspection:
     dataset = load_config_data(request.config)
     index = choose(dataset, request.examples, request.config.seed)
     shown = augmented(dataset, index, entries, request.config.seed)
-    original = dataset.splits["train"].image[index]
+    original = _images(dataset, index)
     # Averages over colours and pixels, in grey levels.
     changes = [float(np.abs(images.astype(np.float32) - original).mean()) for images, _ in shown]
     columns = ["original", *entries, *(f"all together, draw {draw + 1}" for draw in range(DRAWS))]
@@ -73,12 +73,13 @@ def choose(dataset: Dataset, examples: int, seed: int) -> np.ndarray:
     """
     label = dataset.splits["train"].label
     order = np.random.default_rng(seed).permutation(len(label))
-    # The how-manieth of its class an example is comes first.
-    seen: dict[int, int] = {}
+    shuffled = label[order]
+    # The how-manieth of its class an example is in the shuffled order: all the firsts come first.
     rank = np.empty(len(label), np.int64)
-    for i in order:
-        rank[i] = seen[label[i]] = seen.get(int(label[i]), -1) + 1
-    return order[np.lexsort((label[order], rank[order]))][:examples]
+    for value in np.unique(label):
+        members = shuffled == value
+        rank[members] = np.arange(members.sum())
+    return order[np.lexsort((shuffled, rank))][:examples]
 
 
 def augmented(
@@ -89,11 +90,13 @@ def augmented(
     Returns:
         Images uint8 `[n, H, W, C]` and labels, int32 `[n]` or, mixed, float32 `[n, num_classes]`.
     """
-    covariance = dataset.covariance() if needs_covariance(entries) else ()
+    covariance = dataset.covariance().tolist()
     # Mixing takes pairs; who is alone gets the first for a partner.
     even = np.concatenate([index, index[:1]]) if len(index) % 2 else index
-    split = dataset.splits["train"].take(even)
-    batch = {"image": jnp.asarray(split.image), "label": jnp.asarray(split.label)}
+    batch = {
+        "image": jnp.asarray(_images(dataset, even)),
+        "label": jnp.asarray(dataset.splits["train"].label[even]),
+    }
 
     def apply(chosen: Sequence[str], draw: int) -> tuple[np.ndarray, np.ndarray]:
         augment = make_augment(chosen, num_classes=dataset.num_classes, covariance=covariance)
@@ -102,6 +105,11 @@ def augmented(
         return np.asarray(made["image"])[: len(index)], np.asarray(made["label"])[: len(index)]
 
     return [apply([entry], 0) for entry in entries] + [apply(entries, draw) for draw in range(DRAWS)]
+
+
+def _images(dataset: Dataset, index: np.ndarray) -> np.ndarray:
+    # One by one: those of a large data set are read from their files.
+    return np.stack([np.asarray(dataset.splits["train"].image[int(i)]) for i in index])
 
 
 def _said(parameters: Mapping[str, float | str]) -> str:
@@ -114,5 +122,5 @@ def _caption(label: np.ndarray, classes: Sequence[str]) -> str:
     """What a mixed example counts as; nothing for the others."""
     if label.ndim == 0:
         return ""
-    likeliest = sorted(np.flatnonzero(label > 0.005), key=lambda k: -label[k])[:2]
+    likeliest = [int(k) for k in np.argsort(-label, kind="stable")[:2] if label[k] > 0.005]
     return "\n".join(f"{label[k]:.2f} {classes[k]}" for k in likeliest)

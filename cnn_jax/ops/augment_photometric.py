@@ -46,7 +46,7 @@ def random_saturation(key: PRNGKey, subject: Subject, *, delta: float = 0.2) -> 
 
     def paint(image: Image) -> Image:
         values = full_range(image)
-        grey = _weighted(values, np.float32(_LUMA).reshape(3, 1, 1, 1))
+        grey = _weighted(values, np.array(_LUMA, np.float32).reshape(3, 1, 1, 1))
         return as_dtype_of(image, grey + factor * (values - grey))
 
     return repaint(subject, paint) if _coloured(subject) else subject
@@ -73,7 +73,7 @@ def pca_colour(
 ) -> Subject:
     """Adds to all pixels a random multiple of the colours' principal components (Krizhevsky et al. 2012, section 4.1).
 
-    What is added is `sum_i a_i s_i p_i`, `a_i` normal with mean 0, p_i an eigenvector of the covariance of RGB values and
+    What is added is `sum_i a_i s_i p_i`, a_i normal with mean 0, p_i an eigenvector of the covariance of RGB values and
     s_i the root of its eigenvalue, so that the covariance of what is added is `sigma^2` times that of the pixels. The
     paper writes the eigenvalue itself, which has not the unit of a pixel; its author's code has standard deviations.
 
@@ -102,7 +102,7 @@ def cutout(key: PRNGKey, subject: Subject, *, size: int = 8) -> Subject:
         size: side of the square in pixels, at least 1.
     """
     height, width, _ = image_of(subject).shape
-    centre = jnp.floor(jax.random.uniform(key, (2,)) * np.float32([height, width])).astype(jnp.int32)
+    centre = jnp.floor(jax.random.uniform(key, (2,)) * np.array([height, width], np.float32)).astype(jnp.int32)
     rows, columns = jnp.arange(height) - centre[0] + size // 2, jnp.arange(width) - centre[1] + size // 2
     inside = ((rows >= 0) & (rows < size))[:, None, None] & ((columns >= 0) & (columns < size))[None, :, None]
     return repaint(subject, lambda image: jnp.where(inside, jnp.zeros_like(image), image))

@@ -77,11 +77,6 @@ def make_augment(
     return augment
 
 
-def needs_covariance(entries: Sequence[str]) -> bool:
-    """Whether `config.augment` asks for the covariance of the training images' colours."""
-    return any(entry.name == "pca_colour" for entry in read_augmentations(entries))
-
-
 def _transform(place: int, entry: Entry, covariance: Any) -> Augment:
     if entry.name == "alternating_flip":
         return functools.partial(_alternating_flip, place)

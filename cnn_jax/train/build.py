@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
 from cnn_jax.schema import RATE_GROUPS
 from cnn_jax.tasks import Task, classify
-from cnn_jax.train.augment import make_augment, needs_covariance
+from cnn_jax.train.augment import make_augment
 from cnn_jax.train.average import make_average
 from cnn_jax.train.cache import runs_once
 from cnn_jax.train.epoch import RunSteps, make_run_steps
@@ -41,7 +41,7 @@ class DataSpec(NamedTuple):
         std: standard deviation of each channel.
         sizes: images per split.
         fingerprint: identity of the content and the split.
-        covariance: 3x3, of the colours of the training images in 0..1; empty where nothing asks for it.
+        covariance: C x C, of the channels over the pixels of the training images, in 0..1.
     """
 
     name: str
@@ -54,15 +54,15 @@ class DataSpec(NamedTuple):
     covariance: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset, augment: Sequence[str] = ()) -> DataSpec:
-        """Measures a data set, as far as training with these entries of `config.augment` asks for it."""
+    def of(cls, dataset: Dataset) -> DataSpec:
+        """Measures a data set."""
         mean, std = dataset.statistics()
         sizes = {name: len(split.label) for name, split in dataset.splits.items()}
         channels = (tuple(float(v) for v in mean), tuple(max(float(v), 1e-3) for v in std))
-        measured = cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, dataset.fingerprint)
-        if not needs_covariance(augment):
-            return measured
-        return measured._replace(covariance=tuple(map(tuple, dataset.covariance().tolist())))
+        covariance = tuple(map(tuple, dataset.covariance().tolist()))
+        return cls(
+            dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, dataset.fingerprint, covariance
+        )
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> DataSpec:

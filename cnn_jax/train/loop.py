@@ -69,7 +69,7 @@ def train(
     use_compilation_cache()
     if dataset is None:
         dataset = load_config_data(config)
-    spec = DataSpec.of(dataset, config.augment)
+    spec = DataSpec.of(dataset)
     program = build(config, spec)
     if isinstance(progress, bool):
         progress = ProgressBar(f"{config.model.name} seed {config.seed}") if progress else Silence()
