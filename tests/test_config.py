@@ -90,6 +90,45 @@ def test_bad_overrides_are_refused_by_name(file, override, words):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["optimizer.name=sgd", "optimizer.momentum=0.9"], "nothing to config.optimizer.name=sgd: it is for momentum"),
+        (["optimizer.name=adam", "optimizer.rho=0.5"], "it is for adadelta, rmsprop"),
+        (["schedule.name=cosine", "schedule.boundaries=0.5,0.6"], "it is for multi_step"),
+        (["schedule.name=step", "schedule.factor=(0.1,0.2)"], "with multi_step a tuple as long as"),
+        (["schedule.name=multi_step", "schedule.factor=(0.1,0.2,0.3)"], "as long as config.schedule.boundaries"),
+        (["schedule.warmup=constant"], "set config.schedule.warmup_from above 0"),
+        (["optimizer.name=adamw", "optimizer.decay_form=l2"], "use config.optimizer.name=adam"),
+        (["optimizer.clip_norm=1", "optimizer.clip_value=1"], "set one of them"),
+        (["average.decay=0.5"], "config.average.name=ema"),
+        (["average.start=0.5"], "config.average.name=ema or polyak"),
+        (["average.name=swa"], "one of none, ema, polyak"),
+        (["init_layers=conv1"], "without config.init_from=WORKDIR"),
+        (["accumulate=3"], "does not divide config.batch_size=128"),
+        (["early_stopping=0"], "a positive number of evaluations"),
+        (["schedule.max_cuts=0", "schedule.name=plateau"], "or None for no limit"),
+        (["freeze=3"], "config.freeze=(3,) must be a tuple of patterns"),
+        (["optimizer.groups.fc1=fast"], "config.optimizer.groups.fc1='fast' must be a factor"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused(file, overrides, words):
+    with pytest.raises(ConfigError) as refused:
+        load_config(file, overrides)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_words_and_nones_from_the_command_line(file):
+    config = load_config(
+        file, ["init_from=runs/a:12", "optimizer.decay_form=decoupled", "schedule.max_cuts=3", "schedule.name=plateau"]
+    )
+    assert config.init_from == "runs/a:12"
+    assert config.optimizer.decay_form == "decoupled"
+    assert load_config(file, ["init_from=None"]).init_from is None
+    assert load_config(file, ["init_from=2015"]).init_from == "2015"
+
+
 def test_one_length_exactly(file):
     with pytest.raises(ConfigError, match="total_steps and total_epochs"):
         load_config(file, ["total_steps=3", "total_epochs=2"])

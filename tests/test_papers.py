@@ -93,7 +93,7 @@ def rates_at(name, arg, steps, images):
     config = config_of(name, arg)
     total = total_steps_of(config, images)
     schedule = make_schedule(config.schedule, config.optimizer.learning_rate, total, images / config.batch_size)
-    return [float(schedule(step)) for step in steps]
+    return np.array([schedule(step) for step in steps], np.float64)
 
 
 def test_the_rates_are_the_papers():

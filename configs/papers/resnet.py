@@ -3,8 +3,8 @@
     cnn-jax train --config=configs/papers/resnet.py:34-A --workdir=runs/papers/resnet_34A
 
 Batches of 256, momentum 0.9, weight decay 0.0001, rate 0.1 divided by ten when the error plateaus, up to 600,000
-iterations, He's initialiser, batch norm after every convolution, no dropout, flips and AlexNet's shift of colours. Top-1
-error with ten crops: 27.88% for 18, 25.03% for 34-A (table 2), 22.85%, 21.75% and 21.43% for 50-v1 (the default),
+iterations, He's initialiser, batch norm after every convolution, no dropout, flips and AlexNet's shift of colours.
+Top-1 error with ten crops: 27.88% for 18, 25.03% for 34-A (table 2), 22.85%, 21.75% and 21.43% for 50-v1 (the default),
 101-v1 and 152-v1 (table 3). The `-v1` networks have their strides where the authors have them;
 `configs/papers/resnet.py:plain:34` is the plain network that they are compared with.
 

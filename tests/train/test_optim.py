@@ -23,7 +23,7 @@ def objective():
     """f(p) = 0.35 |p - 1|^2, whose gradient NumPy knows."""
 
     def value(params):
-        loss = sum(0.5 * CURVATURE * jnp.sum((p - 1) ** 2) for p in jax.tree.leaves(params))
+        loss = sum((0.5 * CURVATURE * jnp.sum((p - 1) ** 2) for p in jax.tree.leaves(params)), jnp.float32(0))
         return loss, ({}, {"loss": loss})
 
     return Objective(value, jax.grad(value, has_aux=True))
@@ -41,7 +41,7 @@ def run(freeze=(), scale=1.0, start=START, steps=STEPS, **keys):
     opt_state, key = rule.init(params), jax.random.key(0)
     for _ in range(steps):
         params, opt_state, (_, metrics) = rule.update(objective(), params, opt_state, scale, key)
-    assert metrics["loss"].shape == metrics["grad_norm"].shape == ()
+        assert metrics["loss"].shape == metrics["grad_norm"].shape == ()
     return jax.tree.map(np.asarray, params)
 
 

@@ -17,7 +17,7 @@ T, RATE = 100, 0.4
 def rates(name, steps=T, steps_per_epoch=10.0, **keys):
     flat = {"total_steps": steps, "schedule.name": name, **{f"schedule.{k}": v for k, v in keys.items()}}
     schedule = make_schedule(resolve(flat).schedule, RATE, steps, steps_per_epoch)
-    return np.array([float(schedule(step)) for step in range(steps)])
+    return np.array([schedule(step) for step in range(steps)], np.float64)
 
 
 @pytest.mark.parametrize(
