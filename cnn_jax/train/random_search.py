@@ -1,7 +1,7 @@
 """The lectures' baselines that need no gradient: random search and local random search.
 
-Both keep the best parameters seen (the incumbent) and replace them where a candidate has a lower loss. The incumbent and
-all candidates of a step are judged on the same batch, so that none wins by an easier one; on the whole training set
+Both keep the best parameters seen (the incumbent) and replace them where a candidate has a lower loss. The incumbent
+and all candidates of a step are judged on the same batch, so that none wins by an easier one; on the whole training set
 (`batch_size` its size) the best loss never rises. The learning rate and its schedule play no part.
 
 Sources: lecture 004; CS231n, "Optimization: Stochastic Gradient Descent", strategies 1 and 2, which reach 15.5% and
