@@ -189,12 +189,21 @@ class _Run:
         window["steps"] = window.get("steps", 0) + num_steps
         means = {name: window[name] / window["steps"] for name in columns}
         self.listener.advance(self.step, seconds, num_steps, means)
+        self._last = {
+            "learning_rate": self._learning_rate(self.step),
+            "images_per_second": round(num_steps * self.config.batch_size / seconds, 1),
+        }
         if self._due(self.config.log_every):
-            means["learning_rate"] = self._learning_rate(self.step)
-            means["images_per_second"] = round(num_steps * self.config.batch_size / seconds, 1)
-            self.log.write(self.step, "train", {"epoch": self._epoch(), **means})
-            self.meta["train"] = means
-            self.meta["window"] = {}
+            self._log_window()
+
+    def _log_window(self) -> None:
+        """Logs the means over the steps since the last line."""
+        window = self.meta["window"]
+        means = {name: total / window["steps"] for name, total in window.items() if name != "steps"}
+        means |= self._last
+        self.log.write(self.step, "train", {"epoch": self._epoch(), **means})
+        self.meta["train"] = means
+        self.meta["window"] = {}
 
     def _epoch(self) -> float:
         return self.step * self.config.batch_size / len(self.data["train"]["label"])
@@ -204,6 +213,8 @@ class _Run:
         self.meta["validation"] = None
         if "validation" in self.data and self._due(self._every("eval_every")):
             improved = self._evaluate()
+        if self._ended() and self.meta["window"]:
+            self._log_window()
         if improved or self.stop.due(self.step) or self._ended() or self._due(self._every("checkpoint_every")):
             self.checkpoints.save(self.step, self.state, self.meta)
 

@@ -93,7 +93,9 @@ class ProgressBar:
 
     def note(self, text: str) -> None:
         """Prints one line."""
-        self._console.print(f"{time.strftime('%H:%M:%S')} {self._title}: {text}", highlight=False, markup=False)
+        self._console.print(
+            f"{time.strftime('%H:%M:%S')} {self._title}: {text}", highlight=False, markup=False, soft_wrap=True
+        )
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

@@ -122,8 +122,13 @@ def test_early_stopping_says_why_it_ended(dataset, tmp_path):
     assert done["best_step"] == 2
     assert done["ended"] == "early stopping: no better validation in 2 evaluations"
     assert json.loads((tmp_path / "run" / "DONE").read_text()) == done
+    # The steps since the last line of training (log_every is 4) are logged at the end, once.
+    logged = [line["step"] for line in read_metrics(tmp_path / "run") if line["split"] == "train"]
+    assert logged == [4, 6]
     (tmp_path / "run" / "DONE").unlink()  # killed just before the end: started again, it ends there
-    assert train(config, tmp_path / "run", dataset=dataset, progress=False)["step"] == 6
+    again = train(config, tmp_path / "run", dataset=dataset, progress=False)
+    assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in done.items() if k != "seconds"}
+    assert [line["step"] for line in read_metrics(tmp_path / "run") if line["split"] == "train"] == logged
 
 
 def test_plateau_cuts_the_rate_of_a_run(dataset, tmp_path):
