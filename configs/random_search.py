@@ -4,7 +4,8 @@
     cnn-jax train --config=configs/random_search.py:local --workdir=runs/local_search
 
 Strategies 1 and 2 of CS231n, "Optimization": on CIFAR-10 they reach 15.5% and 21.4% accuracy, where chance is 10%. As
-there, every draw is judged on all training images; `:local` steps from the best matrix so far, 1,000 times.
+there, every draw is judged on all training images; `:local` steps from the best matrix so far, 1,000 times. Either
+takes under two minutes on 2 CPU cores. 500 draws make 10.2% and 14.2% accuracy on the test images of `shapes`.
 `configs/random_search.py:smoke` makes 20 draws on the tiny set.
 """
 
