@@ -91,14 +91,18 @@ class Checkpoints:
 
     def best(self) -> Checkpoint | None:
         """The best by `better`; of equals the earliest."""
-        best = None
-        for checkpoint in self.all():
-            if best is None or self._better(checkpoint.meta, best.meta):
-                best = checkpoint
-        return best
+        return next(iter(self._ranked(self.all())), None)
+
+    def _ranked(self, every: list[Checkpoint]) -> list[Checkpoint]:
+        """Best first; of those that `better` does not tell apart the earliest."""
+        ranked: list[Checkpoint] = []
+        for checkpoint in every:
+            worse = (i for i, other in enumerate(ranked) if self._better(checkpoint.meta, other.meta))
+            ranked.insert(next(worse, len(ranked)), checkpoint)
+        return ranked
 
     def choose(self, step: str | int) -> list[Checkpoint]:
-        """The checkpoint that `step` names, then those to fall back to when it is damaged, newest first.
+        """The checkpoint that `step` names, then those to fall back to when it is damaged: newest or best first.
 
         Args:
             step: `"best"`, `"latest"` or a number of steps.
@@ -111,7 +115,9 @@ class Checkpoints:
             raise CheckpointError(1, f"no checkpoint in {self.directory}: train first, or name another workdir")
         if step == "latest":
             return every[::-1]
-        first = self.best() if step == "best" else next((c for c in every if str(c.step) == str(step)), None)
+        if step == "best":
+            return self._ranked(every)
+        first = next((c for c in every if str(c.step) == str(step)), None)
         if first is None:
             have = ", ".join(str(c.step) for c in every)
             raise CheckpointError(2, f"no checkpoint of step {step} in {self.directory}: use best, latest or {have}")
@@ -158,7 +164,8 @@ class Checkpoints:
         """Reads a checkpoint after verifying every file of it.
 
         Args:
-            step: `"best"`, `"latest"` or a number. `"latest"` falls back to the newest sound one, with a warning.
+            step: `"best"`, `"latest"` or a number. `"latest"` falls back to the newest sound one and `"best"` to the
+                next best, with a warning.
             like: a state of the same structure, abstract or real.
 
         Returns:
@@ -218,13 +225,15 @@ class Checkpoints:
                 path.rename(aside)
 
     def _sound(self, step: str | int) -> Checkpoint:
-        """The checkpoint that `step` names if its files are as they were written, or the newest that is."""
+        """The first of those that `step` chooses whose files are as they were written; others are warned of."""
         choices = self.choose(step)
         for checkpoint, older in zip(choices, [*choices[1:], None], strict=True):
             damage = checkpoint.damage()
             if damage is None:
                 return checkpoint
-            using = f"using step {older.step}" if older else "nothing sound is left to use"
+            others = [str(c.step) for c in self.all() if c.step != checkpoint.step] if len(choices) == 1 else []
+            none = f"there are also {', '.join(others)}, best and latest" if others else "nothing sound is left to use"
+            using = f"using step {older.step}" if older else none
             message = f"step {checkpoint.step} in {self.directory} is damaged ({damage}): {using}"
             if older is None:
                 raise CheckpointError(3, message)

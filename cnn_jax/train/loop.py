@@ -242,7 +242,7 @@ class _Run:
         assert best is not None, "the last step always saves"
         variables = self.state.eval_variables
         if best.step != self.step:
-            state, _ = self.checkpoints.restore(best.step, abstract_state(self.program))
+            state, best = self.checkpoints.restore("best", abstract_state(self.program))
             variables = self.program.layout.put(state).eval_variables
         final = {
             "step": self.step,

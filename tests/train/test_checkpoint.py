@@ -13,6 +13,7 @@ import pytest
 
 from cnn_jax.errors import CheckpointError
 from cnn_jax.train.checkpoint import Checkpoints
+from cnn_jax.train.judge import better as by_validation
 
 
 def better(a, b):
@@ -98,6 +99,49 @@ def test_no_flip_in_a_manifest_goes_unseen(checkpoints, caplog):
             whole["meta"], whole["files"], whole["leaves"]
         )  # fmt: skip
     assert unseen < 5
+
+
+def test_without_validation_the_latest_is_the_best(tmp_path):
+    made = Checkpoints(tmp_path / "checkpoints", by_validation)
+    measured = {"accuracy": 0.5, "loss": 1.0}
+    for step, validation in ((10, None), (20, measured), (30, None), (40, measured)):
+        made.save(step, state(step), {"validation": validation})
+        best = made.best()
+        assert best is not None
+        assert best.step == {10: 10, 20: 20, 30: 20, 40: 20}[step]
+    none = Checkpoints(tmp_path / "none", by_validation)
+    for step in (10, 20):
+        none.save(step, state(step), {"validation": None})
+    assert [c.step for c in none.choose("best")] == [20, 10]
+
+
+def test_a_damaged_best_gives_way_to_the_next_best_loudly(checkpoints, caplog):
+    for file in (checkpoints.directory / "00000020").rglob("manifest.ocdbt"):
+        file.write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(kernel(checkpoints, "best"), np.full((3, 2), 40, np.float32))
+    assert "step 20" in caplog.text
+    assert "using step 40" in caplog.text
+    with pytest.raises(CheckpointError, match=r"step 20 .* is damaged .*: there are also 30, 40, best and latest"):
+        kernel(checkpoints, 20)
+
+
+def test_a_run_that_fell_back_sets_the_damaged_aside(checkpoints):
+    checkpoints.set_aside(after=30)
+    assert [c.step for c in checkpoints.all()] == [20, 30]
+    assert (checkpoints.directory / "damaged-00000040").is_dir()
+    checkpoints.save(40, state(41), {"accuracy": 0.1})
+    np.testing.assert_array_equal(kernel(checkpoints, "latest"), np.full((3, 2), 41, np.float32))
+
+
+def test_variables_alone_are_read_whatever_the_optimiser(checkpoints):
+    variables, checkpoint = checkpoints.restore_variables("latest")
+    assert checkpoint.step == 40
+    assert set(variables) == {"params"}
+    np.testing.assert_array_equal(variables["params"]["inception_4a/reduce"]["kernel"], np.full((3, 2), 40, np.float32))
+    like = {"params": {"inception_4a/reduce": {"kernel": jnp.zeros((3, 3))}}}
+    with pytest.raises(CheckpointError, match=r"float32\[3, 2\] in the checkpoint and float32\[3, 3\] here"):
+        checkpoints.restore_variables("latest", like)
 
 
 @pytest.mark.parametrize("harm", ["empty directory", "no manifest", "half a manifest", "missing file"])
