@@ -107,6 +107,8 @@ def taps(model: nn.Module, input_shape: Sequence[int], *, name: str = "", dtype=
 def taps_named(name: str, input_shape: Sequence[int] | None = None) -> Taps:
     """The named stages of a model of the catalogue; arguments and errors as in `show_named`."""
     from cnn_jax import models
-    from cnn_jax.analysis.summary import default_input
+    from cnn_jax.analysis.summary import default_input, legal_sizes_named
 
-    return taps(models.create(name), input_shape or default_input(name), name=name)
+    model, shape = models.create(name), input_shape or default_input(name)
+    with legal_sizes_named(name, shape):
+        return taps(model, shape, name=name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +14,7 @@ from cnn_jax.analysis.costs import rows_of, totals_of
 from cnn_jax.analysis.strict import refuse_remainders
 from cnn_jax.analysis.table import Table
 from cnn_jax.analysis.trace import trace
+from cnn_jax.errors import GeometryError
 from cnn_jax.models.keywords import split_name
 
 
@@ -58,7 +60,32 @@ def show_named(name: str, input_shape: Sequence[int] | None = None, **kwargs: An
         ConfigError: unknown name or keyword.
         GeometryError: as in `show`.
     """
-    return show(models.create(name), input_shape or default_input(name), name=name, **kwargs)
+    model, shape = models.create(name), input_shape or default_input(name)
+    with legal_sizes_named(name, shape):
+        return show(model, shape, name=name, **kwargs)
+
+
+@contextmanager
+def legal_sizes_named(name: str, input_shape: Sequence[int]) -> Iterator[None]:
+    """Adds to an error of geometry at another than the paper's input size what that is.
+
+    Args:
+        name: of the model, as in `models.create`.
+        input_shape: (H, W, C) as given.
+
+    Raises:
+        GeometryError: the input has no three sizes; or as raised inside, with more to say.
+    """
+    usual = default_input(name)
+    sizes = ",".join(map(str, usual))
+    if len(input_shape) != len(usual):
+        raise GeometryError(33, f"{name} takes images H,W,C, such as its paper's {sizes}, not {tuple(input_shape)}")
+    try:
+        yield
+    except GeometryError as error:
+        if tuple(input_shape) == usual:
+            raise
+        raise GeometryError(error.number, f"{error.message} (its paper's is {sizes})", error.layer) from None
 
 
 def default_input(name: str) -> tuple[int, ...]:

@@ -37,5 +37,8 @@ def print_json(value: Any) -> None:
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
-    """`224,224,3` as numbers; for argparse, which turns the ValueError into its one line."""
-    return tuple(int(part) for part in text.split(","))
+    """`224,224,3` as numbers; for argparse, which makes its one line of the error."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers such as 224,224,3") from None

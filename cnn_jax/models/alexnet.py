@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import nn
+from cnn_jax.errors import ConfigError
 from cnn_jax.models.paper import Paper
 
 PAPER = Paper(
@@ -92,6 +93,8 @@ class AlexNet(fnn.Module):
     def __call__(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
         """[N, H, W, C] to (logits [N, num_classes], taps)."""
         taps = {}
+        if len(self.features) < 2:
+            raise ConfigError(39, f"alexnet: {len(self.features)} features for conv1, conv2, ...: give at least 2")
         x = self._conv(x, 1, self.kernel_size, self.strides, self.padding, train)  #        227 -> 55x55x96
         x = taps["pool1"] = self._norm_pool(x, 1)  #                                        27x27x96
         x = self._conv(x, 2, self.kernel_size_2, self.strides_2, self.padding_2, train)  #  27x27x256

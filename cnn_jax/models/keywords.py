@@ -19,14 +19,18 @@ _RANGES = {
     "strides": (lambda v: v >= 1, "at least 1"),
     "feature_group_count": (lambda v: v >= 1, "at least 1"),
 }
+_RANGES |= dict.fromkeys(
+    ("features", "head_features", "stem_features", "entry_features", "exit_features", "stage_sizes"),
+    (lambda v: v >= 1, "at least 1 each"),
+)
 _AT_LEAST_0 = (lambda v: 0 <= v < float("inf"), "at least 0")
 
 
 def did_you_mean(word: str, legal: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" if some legal word is close, and the list of legal words."""
+    """ "; did you mean 'x'? Legal: ..." if some legal word is close, else "; legal: ..."."""
     legal = list(legal)
     close = difflib.get_close_matches(word, legal, n=1, cutoff=0.6)
-    return (f"; did you mean {close[0]!r}?" if close else "") + f" Legal: {', '.join(legal)}"
+    return (f"; did you mean {close[0]!r}? Legal: " if close else "; legal: ") + ", ".join(legal)
 
 
 def split_name(name: str) -> tuple[str, str, dict[str, str]]:

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import nn
-from cnn_jax.errors import ConfigError
+from cnn_jax.errors import ConfigError, GeometryError
 from cnn_jax.models.lenet_layers import H2_SEES, PartialConv, RadialBasis, Subsample, UnitBiasConv
 from cnn_jax.models.paper import Paper
 
@@ -72,6 +72,8 @@ class LeNet(fnn.Module):
         """[N, H, W, C] to (logits [N, num_classes], taps)."""
         if self.form != "modern" and self.num_classes != 10:
             raise ConfigError(47, f"lenet:{self.form} has ten outputs, one per digit: num_classes must be 10")
+        if self.form != "modern" and x.shape[-1] != 1:
+            raise GeometryError(22, f"lenet:{self.form} takes grey images, 1 channel and not {x.shape[-1]}", "input")
         logits, taps = {"1989": self._1989, "1998": self._1998, "modern": self._modern}[self.form](x, train)
         return logits.astype(jnp.float32), taps
 

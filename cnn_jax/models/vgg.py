@@ -89,7 +89,10 @@ class VGG(fnn.Module):
     def __call__(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
         """[N, H, W, C] to (logits [N, num_classes], taps)."""
         taps = {}
-        for i, size in enumerate(stages(self.depth, len(self.features)) if self.depth else self.stage_sizes, 1):
+        sizes = stages(self.depth, len(self.features)) if self.depth else self.stage_sizes
+        if len(sizes) != len(self.features):
+            raise ConfigError(39, f"vgg: {len(sizes)} stage_sizes need as many features, not {len(self.features)}")
+        for i, size in enumerate(sizes, 1):
             for j in range(1, size + 1):  #              224x224x64, 112x112x128, 56x56x256, 28x28x512, 14x14x512
                 x = taps[f"conv{i}_{j}"] = self._conv(x, i, j, size, train)
             if self.pooling != "strides":  #              112x112x64, 56x56x128, 28x28x256, 14x14x512, 7x7x512

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import nn
+from cnn_jax.errors import ConfigError
 from cnn_jax.models.paper import Paper
 
 PAPER = Paper(
@@ -77,6 +78,8 @@ class Xception(fnn.Module):
     def __call__(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
         """[N, H, W, C] to (logits [N, num_classes], taps)."""
         taps = {}
+        if not self.entry_features or len(self.exit_features) < 2:
+            raise ConfigError(39, "xception: give at least 1 of entry_features and 2 of exit_features")
         for i, features in enumerate(self.stem_features, 1):  #                   149x149x32, 147x147x64
             strides = self.strides if i == 1 else 1
             x = self._conv(x, features, 3, strides, self.padding, f"block1_conv{i}", train)

@@ -29,6 +29,20 @@ def same_padding(kernel_size: int) -> tuple[tuple[int, int], tuple[int, int]]:
     return pair, pair
 
 
+def _kernel(module: nn.Module, init: Initializer, shape: tuple[int, ...]) -> jax.Array:
+    """The parameter `kernel`; one made for other images or classes is refused in words a user knows."""
+    if module.has_variable("params", "kernel"):
+        held = jnp.shape(module.get_variable("params", "kernel"))
+        if held != shape:
+            written = ["x".join(map(str, sizes)) for sizes in (held, shape)]
+            raise GeometryError(
+                23,
+                f"holds a kernel of {written[0]} where this input needs one of {written[1]}: use the image size, "
+                "channels, number of classes and keywords it was made with",
+            )
+    return module.param("kernel", init, shape, jnp.float32)
+
+
 def _with_bias(module: nn.Module, y: jax.Array, bias_init: Initializer) -> jax.Array:
     bias = module.param("bias", bias_init, (y.shape[-1],), jnp.float32)
     return y + bias.astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
@@ -51,7 +65,7 @@ class Conv(nn.Module):
         dtype: of the arithmetic; that of the input if None. Parameters are float32.
 
     Raises:
-        GeometryError: naming this layer, if the kernel does not fit.
+        GeometryError: naming this layer, if the kernel does not fit, or was made for other channels.
     """
 
     features: int
@@ -76,13 +90,13 @@ class Conv(nn.Module):
                 raise GeometryError(
                     20,
                     f"an input of shape {x.shape} does not suit a {'x'.join(map(str, size))} kernel in "
-                    f"{self.feature_group_count} groups: use [N, {len(size)} spatial dimensions, a multiple of "
-                    f"{self.feature_group_count} channels]",
+                    f"{self.feature_group_count} groups: use a batch, {len(size)} spatial dimensions, and channels, "
+                    f"a multiple of {self.feature_group_count}",
                 )
             shape = (*size, x.shape[-1] // self.feature_group_count, self.features)
             y = ops.conv(
                 x,
-                self.param("kernel", self.kernel_init, shape, jnp.float32).astype(x.dtype),
+                _kernel(self, self.kernel_init, shape).astype(x.dtype),
                 strides=self.strides,
                 padding=self.padding,
                 kernel_dilation=self.kernel_dilation,
@@ -101,6 +115,9 @@ class Dense(nn.Module):
         kernel_init: initialiser of `kernel`, [inputs, features].
         bias_init: initialiser of `bias`, [features].
         dtype: of the arithmetic; that of the input if None. Parameters are float32.
+
+    Raises:
+        GeometryError: naming this layer, if its kernel was made for another number of inputs.
     """
 
     features: int
@@ -113,6 +130,7 @@ class Dense(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[..., inputs] to [..., features]."""
         x = x.astype(self.dtype or x.dtype)
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
+        with located(self):
+            kernel = _kernel(self, self.kernel_init, (x.shape[-1], self.features))
         y = jnp.dot(x, kernel.astype(x.dtype))
         return _with_bias(self, y, self.bias_init) if self.use_bias else y

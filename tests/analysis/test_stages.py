@@ -9,6 +9,7 @@ import jax
 import pytest
 
 from cnn_jax import analysis, models
+from cnn_jax.errors import GeometryError
 
 STAGES = {
     # name: {tap: (output, jump, receptive field, layer)}; figures of the papers and of the reference codes
@@ -63,3 +64,11 @@ def test_a_model_without_stages_says_so():
             return nn.Dense(3)(x), {}
 
     assert "no named stage" in str(analysis.taps(Net(), (4,)))
+
+
+@pytest.mark.parametrize("shown", [analysis.show_named, analysis.taps_named, analysis.provenance])
+def test_a_size_that_does_not_suit_names_the_papers(shown):
+    with pytest.raises(GeometryError, match=r"layer pool5: .*its paper's is 224,224,3"):
+        shown("vgg:A", (16, 16, 3))
+    with pytest.raises(GeometryError, match="H,W,C, such as its paper's 224,224,3"):
+        shown("vgg:A", (224, 224))

@@ -122,6 +122,29 @@ def test_every_choice_of_the_lectures_is_a_keyword(name):
     assert logits.shape == (2, 10)
 
 
+@pytest.mark.parametrize("name", ["lenet:1989", "lenet:1998"])
+def test_historical_networks_take_grey_images_only(name):
+    with pytest.raises(GeometryError, match="1 channel and not 3"):
+        init(models.create(name), (32, 32, 3))
+
+
+@pytest.mark.parametrize(
+    ("size", "classes", "layer", "words"),
+    [
+        ((32, 32, 1), 10, "conv1", "5x5x3x6 where this input needs one of 5x5x1x6"),
+        ((28, 28, 3), 10, "fc1", "400x120 where this input needs one of 256x120"),
+        ((32, 32, 3), 7, "fc3", "84x10 where this input needs one of 84x7"),
+    ],
+)
+def test_variables_of_other_images_or_classes_are_refused_by_layer(size, classes, layer, words):
+    variables = init(models.create("lenet:small"), (32, 32, 3))
+    image = jax.ShapeDtypeStruct((2, *size), jnp.float32)
+    with pytest.raises(GeometryError) as caught:
+        jax.eval_shape(models.create("lenet:small", num_classes=classes).apply, variables, image)
+    assert caught.value.layer == layer
+    assert words in str(caught.value)
+
+
 def test_width_respects_groups():
     variables = init(models.create("alexnet:small,width=0.13"), (32, 32, 3))
     assert variables["params"]["conv4"]["kernel"].shape[-2:] == (12, 24)
