@@ -1,4 +1,4 @@
-"""ZFNet as Zeiler and Fergus trained it ("Visualizing and Understanding Convolutional Networks", 2013, section 3.1).
+"""ZFNet as Zeiler and Fergus trained it ("Visualizing and Understanding Convolutional Networks", 2013, section 3).
 
     cnn-jax train --config=configs/papers/zfnet.py --workdir=runs/papers/zfnet
 
