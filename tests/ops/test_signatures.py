@@ -18,11 +18,11 @@ OPERATIONS = {
     for name, value in vars(ops).items()
     if isinstance(value, types.FunctionType)
     and name not in ("plain_ops", "activation")
-    and value.__module__ != "cnn_jax.ops.augment"
+    and not value.__module__.startswith("cnn_jax.ops.augment")
 }
 
 
-def annotations(function) -> list[str]:
+def types_of(function) -> list[str]:
     signature = inspect.signature(function)
     written = [p.annotation for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     return [str(a) for a in (*written, signature.return_annotation)]
@@ -30,7 +30,7 @@ def annotations(function) -> list[str]:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_arrays_are_written_with_their_shapes(name):
-    for annotation in annotations(OPERATIONS[name]):
+    for annotation in types_of(OPERATIONS[name]):
         assert annotation != str(inspect.Parameter.empty), f"{name} leaves a parameter or its result unannotated"
         # `x: Array` would say nothing: shapes are written as Float[Array, "n h w c"].
         bare = re.sub(r"""\w+\[(np\.nd)?[Aa]rray, (["'][^"']*["']|\d)\]""", "", annotation)
