@@ -13,8 +13,8 @@ import cnn_jax
 TOLERANCE = 1e-4  # of the largest value
 
 
-def images(*shape: int) -> np.ndarray:
-    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+def images(*shape: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def logits_of(name: str, variables: Any, x: np.ndarray) -> np.ndarray:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +15,14 @@ import cnn_jax
 from cnn_jax import nn
 from cnn_jax.models.googlenet import TABLE_1
 from tests.parity import torch_networks as reference
+from tests.parity.kinks import margin
 from tests.parity.logits import assert_close, images, logits_of
 from tests.parity.torch_networks import torch
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
 
 
 def channels_first(x: np.ndarray):
@@ -71,32 +81,38 @@ def test_timm():
     assert_logits(ours, reference.Xception(10), images(1, 150, 131, 3), "timm")
 
 
-def assert_gradients(name: str, network, x: np.ndarray, train: bool):
-    network = reference.randomised(network).train(train)
+def assert_gradients(name: str, make: Callable[[], Any], shape: tuple[int, ...], first: int):
+    """Ours in float32 against the reference's in float64, on images that keep clear of every kink.
+
+    The search for them begins with seed `first`, where it found some.
+    """
+    network = reference.randomised(make()).train()
+    exact = copy.deepcopy(network).double()
+    candidates = (images(*shape, seed=seed) for seed in range(first, first + 50))
+    x = next(x for x in candidates if margin(exact, channels_first(x).double()) > 3e-6)
+    exact.load_state_dict(network.state_dict())  # looking for images has moved the running statistics
     label = np.arange(len(x)) % 10
     model, variables = cnn_jax.create(name), cnn_jax.import_weights(name, network.state_dict(), "torchvision")
     statistics = {"batch_stats": variables["batch_stats"]} if "batch_stats" in variables else {}
 
     def loss(params):
-        (logits, _), _ = model.apply(
-            {"params": params, **statistics}, jnp.asarray(x), train=train, mutable=list(statistics)
-        )
+        (logits, _), _ = model.apply({"params": params, **statistics}, x, train=True, mutable=list(statistics))
         return -jax.nn.log_softmax(logits)[jnp.arange(len(x)), label].mean()
 
     value, gradients = jax.jit(jax.value_and_grad(loss))(variables["params"])
-    theirs = torch.nn.functional.cross_entropy(network(channels_first(x)), torch.from_numpy(label))
+    theirs = torch.nn.functional.cross_entropy(exact(channels_first(x).double()), torch.from_numpy(label))
     theirs.backward()
     np.testing.assert_allclose(value, theirs.item(), rtol=1e-4)
     exported = cnn_jax.export_weights(name, {"params": gradients, **statistics}, "torchvision")
-    for key, parameter in network.named_parameters():
+    for key, parameter in exact.named_parameters():
         assert_close(exported[key], parameter.grad.numpy(), key)
 
 
 def test_gradients_of_alexnet():
     ours = "alexnet:torchvision,num_classes=10,dropout=0"
-    assert_gradients(ours, reference.AlexNet(10, dropout=0.0), images(2, 224, 224, 3), train=True)
+    assert_gradients(ours, lambda: reference.AlexNet(10, dropout=0.0), (1, 224, 224, 3), first=2)
 
 
 def test_gradients_of_resnet18():
     """Through the batch's own statistics."""
-    assert_gradients("resnet:18,num_classes=10", reference.ResNet(18, 10), images(4, 80, 64, 3), train=True)
+    assert_gradients("resnet:18,num_classes=10", lambda: reference.ResNet(18, 10), (6, 48, 40, 3), first=12)

@@ -161,6 +161,7 @@ class Residual(nn.Module):
             self.add_module(f"conv{i}", nn.Conv2d(c, f, k, s, k // 2, bias=False))
             self.add_module(f"bn{i}", nn.BatchNorm2d(f))
         self.depth = len(rows)
+        self.relu = nn.ReLU()
         self.downsample = None
         if stride != 1 or inputs != outputs:
             convolution = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
@@ -170,8 +171,8 @@ class Residual(nn.Module):
         y = x
         for i in range(1, self.depth + 1):
             y = self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(y))
-            y = torch.relu(y) if i < self.depth else y
-        return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
+            y = self.relu(y) if i < self.depth else y
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -185,6 +186,7 @@ class ResNet(nn.Module):
         bottleneck, channels = depth >= 50, 64
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
+        self.relu, self.maxpool = nn.ReLU(), nn.MaxPool2d(3, 2, 1)
         for stage, blocks in enumerate(BLOCKS[depth], 1):
             features, layers = 32 * 2**stage, []
             for block in range(blocks):
@@ -194,7 +196,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
 
     def forward(self, x):
-        x = nn.functional.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in range(1, 5):
             x = self.get_submodule(f"layer{stage}")(x)
         return self.fc(x.mean((2, 3)))
