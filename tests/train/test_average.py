@@ -57,7 +57,9 @@ def test_no_average():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("average") / "run"
-    config = toy_config(average__name="polyak", model__name="lenet:small,norm=batch,features=(2),kernel_size=3")
+    config = toy_config(
+        average__name="polyak", augment=(), model__name="lenet:small,norm=batch,features=(2),kernel_size=3"
+    )
     train(config, workdir, dataset=toy_dataset(), progress=False)
     return workdir
 
