@@ -11,7 +11,7 @@ from types import FrameType
 from cnn_jax.errors import Preempted
 
 # A scheduler kills ten seconds after SIGTERM or later.
-_GRACE = 9.0
+_GRACE = 8.0
 
 
 class StopRequest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import flax.linen as fnn
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from cnn_jax import nn
 from cnn_jax.config import resolve
 from cnn_jax.errors import ConfigError
 from cnn_jax.tasks import classify
+from cnn_jax.train.average import make_average
 from cnn_jax.train.build import DataSpec, build, build_task
 from cnn_jax.train.epoch import make_run_steps
 from cnn_jax.train.optim import make_optimizer
@@ -171,6 +174,24 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32():
     np.testing.assert_allclose(loss, full, rtol=0.01)
     assert largest_difference(model_state, exact_state) < 2e-3
     assert largest_difference(model_state, exact_state) > 0
+
+
+def test_the_average_is_of_the_variables_after_each_step():
+    """Parameters and statistics, of which Polyak's mean after three steps is that of the three states."""
+    recipe, state = make(norm=True)
+    average = make_average(resolve({"total_steps": 3, "average.name": "polyak"}).average, 3)
+    recipe = recipe._replace(average=average)
+    state = dataclasses.replace(state, average=state.variables)
+    data = batch()
+    one_step = jax.jit(lambda s: train_step(s, part_of(data, 1), recipe=recipe))
+    seen = []
+    for _ in range(3):
+        state, _ = one_step(state)
+        seen.append(state.variables)
+    mean = jax.tree.map(lambda *leaves: sum(leaves) / 3, *seen)
+    assert largest_difference(state.eval_variables, mean) < 1e-6
+    assert largest_difference(state.eval_variables, state.variables) > 1e-3
+    assert largest_difference(state.average["batch_stats"], mean["batch_stats"]) < 1e-6
 
 
 def test_pmap_accumulates_the_same_batch():
