@@ -62,7 +62,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace, overrides: list[str]) -> None:
     if not Path(options.output).parent.is_dir():
-        raise ConfigError(134, f"--output={options.output}: there is no directory {Path(options.output).parent}")
+        raise ConfigError(284, f"--output={options.output}: there is no directory {Path(options.output).parent}")
     from cnn_jax.evaluate import load
     from cnn_jax.weights.workdir import export_file
 

@@ -99,13 +99,13 @@ def _module(model: Any, input_shape: Sequence[int] | None) -> tuple[Any, Shape]:
     if isinstance(model, str):
         return models.create(model), tuple(input_shape or default_input(model))
     if input_shape is None:
-        raise ConfigError(124, "weights for a module need input_shape=(H, W, C): what it flattens depends on it")
+        raise ConfigError(274, "weights for a module need input_shape=(H, W, C): what it flattens depends on it")
     return model, tuple(input_shape)
 
 
 def _source(source: str) -> Source:
     if source not in SOURCES:
-        raise ConfigError(120, f"unknown source {source!r}{did_you_mean(source, (*SOURCES, OWN))}")
+        raise ConfigError(270, f"unknown source {source!r}{did_you_mean(source, (*SOURCES, OWN))}")
     return SOURCES[source]
 
 
@@ -146,7 +146,7 @@ def _find(
     for name in fresh:
         if not any(_within("/".join(path[1:-1]), (name,)) for path in where):
             layers = sorted({path[1] for path in where})
-            raise ConfigError(125, f"fresh={name!r} is no layer with weights{did_you_mean(name, layers)}")
+            raise ConfigError(275, f"fresh={name!r} is no layer with weights{did_you_mean(name, layers)}")
     needed = {
         name: place.layout.shape
         for path, place in where.items()

@@ -105,7 +105,7 @@ def family_of(source: Source, called: str, model: Any) -> Family:
     family = source.families.get(type(model).__name__)
     if family is None:
         legal = ", ".join(sorted(source.families))
-        raise ConfigError(121, f"{called} has no {type(model).__name__}: it has {legal}")
+        raise ConfigError(271, f"{called} has no {type(model).__name__}: it has {legal}")
     like = models.create(family.like(model))
     fields = [field.name for field in dataclasses.fields(model) if field.name not in _FREE]
     wrong = [
@@ -114,7 +114,7 @@ def family_of(source: Source, called: str, model: Any) -> Family:
         if getattr(model, name) != getattr(like, name)
     ]
     if wrong:
-        raise ConfigError(122, f"{called}'s network is our {family.like(model)}: {'; '.join(wrong)}")
+        raise ConfigError(272, f"{called}'s network is our {family.like(model)}: {'; '.join(wrong)}")
     return family
 
 
@@ -130,7 +130,7 @@ def places(source: Source, called: str, model: Any, shapes: Shapes) -> dict[Path
         layer = "/".join(path[1:-1])
         name = _apply(family.rules, layer, model)
         if name is None:
-            raise ConfigError(123, f"{called} has nothing like the layer {layer} of this {type(model).__name__}")
+            raise ConfigError(273, f"{called} has nothing like the layer {layer} of this {type(model).__name__}")
         before = _apply(family.flattened, layer, model)
         channels = shapes["params", *before.split("/"), "kernel"][-1] if before else 0
         found[path] = source.place(name, path, shape, channels)

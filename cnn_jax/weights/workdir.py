@@ -135,7 +135,7 @@ def export_file(
 def _own(file: Path, wanted: Wanted) -> tuple[Any, DataSpec]:
     """Config and data's description out of a file that `export_file` wrote."""
     if any(value for value in wanted):
-        raise ConfigError(128, f"a file with our own names says itself what it is: give {file} and --workdir alone")
+        raise ConfigError(278, f"a file with our own names says itself what it is: give {file} and --workdir alone")
     try:
         metadata = read_metadata(file)
         return resolve(json.loads(metadata["config"])), DataSpec.from_json(json.loads(metadata["dataset"]))
@@ -147,7 +147,7 @@ def _foreign(source: str, wanted: Wanted) -> tuple[Any, DataSpec, Preprocessing]
     """Config, data's description and preprocessing of a network that was trained elsewhere."""
     if wanted.model is None:
         legal = ", ".join(sorted(SOURCES[source].families)) if source in SOURCES else ""
-        raise ConfigError(129, f"weights of {source} need --model=NAME, a network such as {legal}")
+        raise ConfigError(279, f"weights of {source} need --model=NAME, a network such as {legal}")
     model = models.create(wanted.model)
     check_source(model, source)
     family = family_of(SOURCES[source], source, model).preprocessing
@@ -185,17 +185,17 @@ def _foreign(source: str, wanted: Wanted) -> tuple[Any, DataSpec, Preprocessing]
         spec = DataSpec.of(dataset)._replace(mean=images.mean, std=images.std)
         if wanted.input_shape and tuple(wanted.input_shape) != spec.image_shape:
             raise ConfigError(
-                130, f"--input={wanted.input_shape} but the images of {config.data} are {spec.image_shape}"
+                280, f"--input={wanted.input_shape} but the images of {config.data} are {spec.image_shape}"
             )
         spec = spec if wanted.classes is None else spec._replace(classes=tuple(wanted.classes))
     if len(spec.classes) != model.num_classes:
         raise ConfigError(
-            131, f"{wanted.model} tells {model.num_classes} classes apart, not {len(spec.classes)}: "
+            281, f"{wanted.model} tells {model.num_classes} classes apart, not {len(spec.classes)}: "
             "give their names, or data with the same classes in the same order"
         )  # fmt: skip
     if len({len(spec.mean), len(spec.std), spec.image_shape[-1]}) > 1:
         raise ConfigError(
-            132, f"mean {spec.mean} and std {spec.std} are not one of each per channel of {spec.image_shape}"
+            282, f"mean {spec.mean} and std {spec.std} are not one of each per channel of {spec.image_shape}"
         )
     return config, spec, images
 
@@ -204,7 +204,7 @@ def _check_free(workdir: Path, config: Any) -> None:
     check_workdir(workdir, config)
     trained = [c.step for c in Checkpoints(workdir / "checkpoints", better).all() if c.step > 0]
     if trained:
-        raise ConfigError(133, f"{workdir} holds a network trained to step {trained[-1]}: use another --workdir")
+        raise ConfigError(283, f"{workdir} holds a network trained to step {trained[-1]}: use another --workdir")
 
 
 def _rgb(variables: dict[str, Any]) -> dict[str, Any]:
