@@ -5,6 +5,7 @@ from cnn_jax.commands.inspecting import INSPECT
 from cnn_jax.commands.networks import CHECK, DIFF, ERRATA, MODELS, SHOW
 from cnn_jax.commands.running import EVAL, PREDICT, TRAIN, VERIFY_RESUME
 from cnn_jax.commands.studies import HISTORY, REPORT
+from cnn_jax.commands.sweeping import SWEEP
 from cnn_jax.commands.weights import EXPORT, IMPORT
 
 COMMANDS: tuple[Command, ...] = (
@@ -20,6 +21,7 @@ COMMANDS: tuple[Command, ...] = (
     IMPORT,
     EXPORT,
     INSPECT,
+    SWEEP,
     HISTORY,
     REPORT,
 )

@@ -105,7 +105,7 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> int:
     from cnn_jax.sweep.grid import check_cells, read_config_cell, read_experiment
 
     cells = read_config_cell(options.config, overrides) if options.config else read_experiment(options.experiment)
-    problems = check_cells(cells, strict=options.strict)
+    problems = list(check_cells(cells, strict=options.strict).values())
     if options.json:
         print_json({"cells": len(cells), "illegal": [problem.to_dict() for problem in problems]})
     else:

@@ -7,8 +7,10 @@ import fcntl
 import json
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from cnn_jax.config import run_id, to_dict
@@ -19,6 +21,9 @@ from cnn_jax.train.progress import Listener
 from cnn_jax.train.workdir import DONE
 
 MANIFEST = "manifest.jsonl"
+TRACEBACK = "traceback.txt"
+ARM = "arm"
+"""Where the name that an experiment gives to settings stands among a cell's settings."""
 
 
 class Cell(NamedTuple):
@@ -27,10 +32,12 @@ class Cell(NamedTuple):
     Attributes:
         config: its resolved config.
         label: what a person calls it.
+        settings: what sets it apart from the others of its sweep, by dotted key; the columns of the tidy table.
     """
 
     config: Any
     label: str
+    settings: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def id(self) -> str:
@@ -76,7 +83,12 @@ def run_cells(cells: Sequence[Cell], workdir: Path, listen: Callable[[Cell], Lis
             except Preempted:
                 raise
             except CnnJaxError as error:
-                _note(workdir, cell, "failed", started, str(error))
+                note_failure(workdir, cell, started, str(error))
+                outcome = "failed"
+            except Exception as error:  # a fault of ours or of a library: the other cells go on all the same
+                (own / TRACEBACK).write_text(traceback.format_exc())
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                note_failure(workdir, cell, started, f"{reason} ({own / TRACEBACK})")
                 outcome = "failed"
         yield cell, outcome
 
@@ -108,6 +120,16 @@ def _only_one(workdir: Path) -> Iterator[bool]:
             yield False
             return
         yield not (workdir / DONE).is_file()
+
+
+def note_failure(workdir: Path, cell: Cell, started: float, error: str) -> None:
+    """Writes down that a cell failed, and why; the next launch tries it again."""
+    _note(workdir, cell, "failed", started, error)
+
+
+def is_done(workdir: Path, cell: Cell) -> bool:
+    """Whether a cell of the sweep in `workdir` has ended well."""
+    return (workdir / cell.id / DONE).is_file()
 
 
 def _note(workdir: Path, cell: Cell, status: str, started: float, error: str | None = None) -> None:

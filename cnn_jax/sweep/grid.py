@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
 import runpy
-from collections.abc import Iterable, Sequence
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cnn_jax import analysis
 from cnn_jax.config import load_config, override, resolve, to_dict
-from cnn_jax.errors import ConfigError
-from cnn_jax.sweep.cells import Cell
-from cnn_jax.train.loop import load_config_data
+from cnn_jax.errors import CnnJaxError, ConfigError
+from cnn_jax.sweep import hyper
+from cnn_jax.sweep.cells import ARM, Cell
+from cnn_jax.sweep.images import Images, images_of
+from cnn_jax.sweep.space import LABEL, Settings, Space
 
-# What a data set gives without being read.
-_KNOWN_SHAPES = {"shapes": (32, 32, 3), "shapes:32": (32, 32, 3), "shapes:tiny": (32, 32, 3), "shapes:64": (64, 64, 3)}
 
-
-def read_experiment(path: str | Path) -> list[Cell]:
-    """The cells of an experiment, one for each call of `add` that its `sweep(add)` makes.
+def read_experiment(path: str | Path, overrides: Iterable[str] = ()) -> list[Cell]:
+    """The cells of an experiment, in the order in which it names them; equal ones once.
 
     Args:
-        path: a file with `get_config()` and `sweep(add)`; `add(**{"model.kernel_size": 7, ...})` sets keys of that
-            config.
+        path: a file with `get_config(arg="")` and either `sweep(add)`, which calls `add(**{"model.kernel_size": 7,
+            ...})` for each cell, or `get_hyper(hyper)`, which returns them all; `FILE.py:ARG` hands `get_config` an
+            argument. `label` among the settings is what a person calls the cell.
+        overrides: `KEY=VALUE` for the config that the cells are changes of.
 
     Raises:
-        ConfigError: the file is missing, defines no sweep, or sets a key that does not exist.
+        ConfigError: the file is missing, defines no sweep, or sets a key that does not exist; or an override of a key
+            that the sweep sets.
     """
-    file = Path(path)
-    base = load_config(file)
-    sweep = runpy.run_path(str(file)).get("sweep")
-    if sweep is None:
-        raise ConfigError(16, f"experiment {file} defines no sweep(add)")
-    cells: list[Cell] = []
-
-    def add(**settings: Any) -> None:
-        flat = override(base, []) | override(settings, [])
-        label = ", ".join(f"{key.removeprefix('model.')}={value}" for key, value in settings.items())
-        cells.append(Cell(resolve(flat), label or "base"))
-
-    sweep(add)
-    if not cells:
-        raise ConfigError(16, f"experiment {file} has a sweep(add) that adds no cell")
-    return cells
+    file, overrides = _file(path), tuple(overrides)
+    base = load_config(path, overrides)
+    space = _space(file)
+    if not space:
+        raise ConfigError(16, f"experiment {file} has a sweep that adds no cell")
+    swept = {key for settings in space for key in settings}
+    for text in overrides:
+        key = text.removeprefix("--").removeprefix("config.").partition("=")[0]
+        if key in swept:
+            raise ConfigError(150, f"--config.{text}: the sweep of {file} sets {key} itself; edit the file")
+    cells: dict[str, Cell] = {}
+    for settings, label in zip(space, _labels(space), strict=True):
+        own = {key: value for key, value in settings.items() if key != LABEL}
+        # A length replaces the file's, as it does on the command line.
+        lengths = [key for key in ("total_steps", "total_epochs", "total_examples") if own.get(key) is not None]
+        flat = {k: v for k, v in override(base, []).items() if not (lengths and k.startswith("total_"))}
+        cell = Cell(resolve(flat | override(own, [])), label, {**own, **_named(settings)})
+        cells.setdefault(cell.id, cell)
+    return list(cells.values())
 
 
 def read_config_cell(path: str | Path, overrides: Iterable[str] = ()) -> list[Cell]:
@@ -51,34 +59,124 @@ def read_config_cell(path: str | Path, overrides: Iterable[str] = ()) -> list[Ce
     return [Cell(config, config.model.name)]
 
 
-def check_cells(cells: Sequence[Cell], *, strict: bool = False) -> list[Any]:
-    """The cells whose network has no output at its image size, as `analysis.Problem`s; nothing is trained.
+def check_cells(
+    cells: Sequence[Cell], *, strict: bool = False, known: dict[str, Images] | None = None
+) -> dict[str, Any]:
+    """The cells whose network has no output at its image size, as `analysis.Problem`s by the cell's id.
 
-    Under `strict` a stride that leaves a remainder is a problem as well.
+    Nothing is trained, and networks that are equal are traced once. A problem names legal neighbours: changes of its
+    own found by tracing for the first few, otherwise the nearest legal cell of the same sweep.
+
+    Args:
+        cells: what to check.
+        strict: a stride that leaves a remainder is a problem as well.
+        known: what is known of the data sets; what is looked up is put there.
 
     Raises:
         DataError: the data has to be read to know the size of its images, and cannot be.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
-    named = (analysis.Cell(cell.label, _name(cell.config), _shape(cell.config, shapes)) for cell in cells)
-    return analysis.check(named, strict=strict)
+    known = {} if known is None else known
+    named = (analysis.Cell(cell.id, model_name(cell.config), images_of(cell.config, known).shape) for cell in cells)
+    problems = {problem.cell: problem for problem in analysis.check(named, strict=strict)}
+    legal = [cell for cell in cells if cell.id not in problems]
+    found = {}
+    for cell in cells:
+        problem = problems.get(cell.id)
+        if problem is not None:
+            neighbours = problem.neighbours or _nearest(cell, legal)
+            found[cell.id] = dataclasses.replace(problem, cell=cell.label, neighbours=neighbours)
+    return found
 
 
-def _name(config: Any) -> str:
+def model_name(config: Any) -> str:
     """The model with its keywords, written as one name."""
     keywords = to_dict(config)["model"]
     name = keywords.pop("name")
     return ",".join([name, *(f"{key}={_written(value)}" for key, value in keywords.items())])
 
 
+def _file(path: str | Path) -> Path:
+    name, _, arg = str(path).partition(".py:")
+    return Path(name + ".py") if arg else Path(path)
+
+
+def _space(file: Path) -> Space:
+    names = runpy.run_path(str(file))
+    sweep, get_hyper = names.get("sweep"), names.get("get_hyper")
+    if (sweep is None) == (get_hyper is None):
+        what = "no sweep(add), and no get_hyper(hyper)" if sweep is None else "both sweep(add) and get_hyper(hyper)"
+        raise ConfigError(16, f"experiment {file} defines {what}: define one of them")
+    added: Space = []
+    if sweep is not None:
+        _call(file, lambda: sweep(lambda **settings: added.append(settings)))
+    else:
+        assert get_hyper is not None
+        _call(file, lambda: added.extend(hyper.finished(get_hyper(hyper))))
+    return added
+
+
+def _call(file: Path, function: Callable[[], None]) -> None:
+    """Calls what a user wrote; a fault in it is theirs and is named with its line."""
+    try:
+        function()
+    except CnnJaxError:
+        raise
+    except Exception as error:
+        frames = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((frame.lineno for frame in frames if frame.filename == str(file)), 0)
+        raise ConfigError(151, f"experiment {file}, line {line}: {type(error).__name__}: {error}") from error
+
+
+def _labels(space: Space) -> list[str]:
+    """What a person calls each cell: its own label if it has one, and the settings in which its likes differ."""
+    alike: dict[str | None, Space] = defaultdict(list)
+    for settings in space:
+        alike[settings.get(LABEL)].append(settings)
+    return [_label(settings, alike[settings.get(LABEL)]) for settings in space]
+
+
+def _label(settings: Settings, alike: Space) -> str:
+    own = settings.get(LABEL)
+    told = [
+        f"{key.removeprefix('model.')}={_written(value)}"
+        for key, value in settings.items()
+        if key != LABEL and (own is None or any(other.get(key) != value for other in alike))
+    ]
+    return ", ".join([own] * (own is not None) + told) or "base"
+
+
+def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {ARM: settings[LABEL]} if LABEL in settings else {}
+
+
+def _nearest(cell: Cell, legal: Sequence[Cell]) -> tuple[str, ...]:
+    """The change that leads to the legal cell of the sweep that differs least: in few keys, by small steps."""
+
+    def distance(other: Cell) -> tuple[int, float]:
+        keys = _differing(cell, other)
+        steps = (_step(cell.settings.get(key), other.settings.get(key)) for key in keys)
+        return len(keys), sum(steps)
+
+    others = [other for other in legal if set(_differing(cell, other)) - {"seed"}]
+    if not others:
+        return ()
+    nearest = min(others, key=distance)
+    changes = (f"{k.removeprefix('model.')}={_written(nearest.settings.get(k))}" for k in _differing(cell, nearest))
+    return (", ".join(changes),)
+
+
+def _differing(one: Cell, other: Cell) -> list[str]:
+    keys = {**one.settings, **other.settings}.keys() - {ARM}
+    return sorted(key for key in keys if one.settings.get(key) != other.settings.get(key))
+
+
+def _step(one: Any, other: Any) -> float:
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return abs(one - other)
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
+        return abs(len(one) - len(other))
+    return 1
+
+
 def _written(value: Any) -> str:
-    return f"({','.join(map(str, value))})" if isinstance(value, list) else str(value)
-
-
-def _shape(config: Any, known: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-    if config.data in _KNOWN_SHAPES and config.image_size is None:
-        return _KNOWN_SHAPES[config.data]
-    key = f"{config.data} {config.image_size} {config.fit}"
-    if key not in known:
-        known[key] = load_config_data(config).image_shape
-    return known[key]
+    return f"({','.join(map(str, value))})" if isinstance(value, (list, tuple)) else str(value)

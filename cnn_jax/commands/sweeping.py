@@ -1,0 +1,132 @@
+"""`sweep`: runs what is missing of an experiment, or says what it would be."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.commands.command import Command, add_json, print_json
+
+_LAUNCHERS = ("local",)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--experiment", required=True, metavar="FILE", help="an experiment file, or FILE.py:ARG")
+    parser.add_argument(
+        "--workdir", required=True, metavar="W", help="where the cells are written; runs what is missing"
+    )
+    parser.add_argument("--launcher", default="local", choices=_LAUNCHERS, help="local: processes of this machine")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="cells at a time (default 1)")
+    parser.add_argument("--dry_run", action="store_true", help="list the cells and what they cost; run nothing")
+    parser.add_argument("--skip_illegal", action="store_true", help="leave out cells whose geometry is not legal")
+    parser.add_argument("--strict", action="store_true", help="refuse strides that leave a remainder, as lectures do")
+    add_json(parser)
+
+
+def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
+    from cnn_jax.sweep.grid import check_cells, read_experiment
+    from cnn_jax.sweep.plan import count_programs, make_plan
+
+    workdir, known = Path(options.workdir), {}
+    cells = read_experiment(options.experiment, overrides)
+    illegal = check_cells(cells, strict=options.strict, known=known)
+    numbers = {cell.id: number for number, cell in enumerate(cells, 1)}
+    refused = [{"number": numbers[cell_id], **problem.to_dict()} for cell_id, problem in illegal.items()]
+    for row, problem in zip(refused, illegal.values(), strict=True):
+        print(f"illegal: {row['number']}. {problem}", file=sys.stderr)
+    if illegal and not options.skip_illegal:
+        words = f"{len(illegal)} of {len(cells)} cells are illegal: change the file, or leave them out: --skip_illegal"
+        print_json({"cells": len(cells), "illegal": refused}) if options.json else None
+        print(f"cnn-jax: {words}", file=sys.stderr)
+        return 2
+    cells = [cell for cell in cells if cell.id not in illegal]
+    plan = make_plan(cells, workdir, known)
+    plan = [row._replace(number=numbers[row.cell.id]) for row in plan]
+    missing = [row.cell for row in plan if row.status != "done"]
+    if not options.dry_run:
+        return _run(options, plan, missing, refused)
+    seconds = sum(row.seconds for row in plan)
+    if options.json:
+        print_json(
+            {
+                "experiment": options.experiment,
+                "cells": [row.to_dict() for row in plan],
+                "illegal": refused,
+                "done": len(plan) - len(missing),
+                "programs": count_programs(missing),
+                "seconds": round(seconds / max(1, options.processes), 1),
+            }
+        )
+    else:
+        _print_plan(plan)
+        print(_total(plan, missing, count_programs(missing), seconds / max(1, options.processes)))
+    return 0
+
+
+def _run(options: argparse.Namespace, plan: Sequence[Any], missing: Sequence[Any], refused: list[dict]) -> int:
+    from cnn_jax.sweep.board import Board
+    from cnn_jax.sweep.launch import run_sweep
+    from cnn_jax.sweep.tidy import gather, write_results
+
+    workdir = Path(options.workdir)
+    seconds = {row.cell.id: row.seconds for row in plan}
+    board = Board(
+        missing,
+        seconds,
+        kept=len(plan) - len(missing),
+        workdir=workdir,
+        processes=max(1, options.processes),
+        shown=not options.json,
+    )
+    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        with board:
+            run_sweep(missing, workdir, board, processes=options.processes)
+    finally:  # an interrupted sweep has results as well
+        document = gather(Path(options.experiment.partition(".py:")[0]).stem, plan, workdir)
+        files = write_results({**document, "illegal": refused}, workdir)
+    failed = [row for row in document["cells"] if row["status"] != "done"]
+    if options.json:
+        print_json({**document, "illegal": refused})
+    else:
+        print(f"{len(plan) - len(failed)} of {len(plan)} cells done; results: {', '.join(map(str, files))}")
+    return 1 if failed else 0
+
+
+def _print_plan(plan: Sequence[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from cnn_jax.sweep.board import duration
+
+    table = Table(box=None, header_style="bold")
+    for heading in ("", "cell", "status", "parameters", "MACs", "field", "memory", "time", "time is"):
+        table.add_column(heading, justify="left" if heading in ("cell", "status", "time is") else "right", no_wrap=True)
+    for row in plan:
+        field = "" if row.receptive_field is None else f"{row.receptive_field:g}"
+        size = (f"{row.params:,}", f"{row.macs:,}", field, f"{row.memory_bytes / 1e6:,.0f} MB")
+        when = ("", "") if row.status == "done" else (duration(row.seconds), row.seconds_from)
+        table.add_row(str(row.number), row.cell.label, row.status, *size, *when)
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _total(plan: Sequence[Any], missing: Sequence[Any], programs: int, seconds: float) -> str:
+    from cnn_jax.sweep.board import duration
+
+    told = {
+        "measured": "from cells of the same program",
+        "scaled": "scaled by MACs from finished cells",
+        "guessed": "guessed from MACs, before any cell has run",
+    }
+    sources = dict.fromkeys(row.seconds_from for row in plan if row.status != "done")
+    how = f" ({'; '.join(told[source] for source in sources)})" if sources else ""
+    return (
+        f"{len(plan)} cells, {len(plan) - len(missing)} done, {len(missing)} to run with {programs} programs to "
+        f"compile; about {duration(seconds)}{how}"
+    )
+
+
+SWEEP = Command("sweep", "run what is missing of an experiment's cells", _arguments, _sweep, True)
