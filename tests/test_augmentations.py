@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +94,17 @@ def test_the_command_line_keeps_an_entry_with_commas_together(tmp_path):
     file.write_text("def get_config(arg=''):\n    return {'total_steps': 1}\n")
     config = load_config(file, ["augment=flip,pad_crop:4,mode=reflect,cutout"])
     assert config.augment == ("flip", "pad_crop:4,mode=reflect", "cutout")
+
+
+def test_the_documentation_has_every_entry_and_its_ranges():
+    text = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for name, parameters in AUGMENTATIONS.items():
+        row = next(row for row in rows if f"`{name}`" in row.split("|")[1])
+        for key, parameter in parameters.items():
+            assert f"`{key}`" in row
+            if isinstance(parameter, Number):
+                assert f"`{key}` ({parameter.default:.3g}; {parameter.low:g} to {parameter.high:g})" in row
 
 
 def test_the_legend_names_everything():

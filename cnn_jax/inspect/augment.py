@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,12 +58,7 @@ def inspect(request: Request) -> Inspection:
         ],
         "together": {"draws": DRAWS, "mean_change": round(float(np.mean(changes[len(read) :])), 3)},
     }
-    lines = [
-        f"{fact['entry']:<24} {_said(fact['parameters']):<34} changes a pixel by {fact['mean_change']:.1f}"
-        for fact in facts["augment"]
-    ]
-    lines.append(f"{'all together':<24} {'':<34} changes a pixel by {facts['together']['mean_change']:.1f} of 255")
-    return Inspection(picture, facts, lines)
+    return Inspection(picture, facts, _lines(facts))
 
 
 def choose(dataset: Dataset, examples: int, seed: int) -> np.ndarray:
@@ -110,6 +106,16 @@ def augmented(
 def _images(dataset: Dataset, index: np.ndarray) -> np.ndarray:
     # One by one: those of a large data set are read from their files.
     return np.stack([np.asarray(dataset.splits["train"].image[int(i)]) for i in index])
+
+
+def _lines(facts: Mapping[str, Any]) -> list[str]:
+    rows = [(fact["entry"], _said(fact["parameters"]), fact["mean_change"]) for fact in facts["augment"]]
+    rows.append(("all together", "", facts["together"]["mean_change"]))
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    return [
+        f"{entry:<{widths[0]}}  {said:<{widths[1]}}  changes a pixel by {change:.1f} of 255"
+        for entry, said, change in rows
+    ]
 
 
 def _said(parameters: Mapping[str, float | str]) -> str:
