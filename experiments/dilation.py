@@ -40,7 +40,7 @@ def claim() -> Finding:
         ]
         table = analysis.show(fnn.Sequential(convolutions), (SIZE, SIZE, 1))
         weights[name] = [row.weights for row in table]
-        fields[name] = [row.receptive_field[0] for row in table]
+        fields[name] = [(row.receptive_field or (0,))[0] for row in table]
         rows.append(compare(f"{name}: fields by the formula", published, fields[name]))
     for name, widths in jax.jit(_footprints)().items():
         rows.append(compare(f"{name}: widths of the gradient", STACKS[name][1], widths.tolist()))

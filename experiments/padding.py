@@ -26,7 +26,7 @@ def claim() -> Finding:
     while len(sizes) < len(SIZES):
         sizes.append(ops.output_size(sizes[-1], FILTER))
     uses = _uses((7, 7), 3, padding=0)
-    padded = [ops.output_size(SIZES[0], filter_size, 1, ((filter_size - 1) // 2,) * 2) for filter_size in (3, 5, 7)]
+    padded = [ops.output_size(SIZES[0], filter_size, 1, (pad, pad)) for filter_size, pad in ((3, 1), (5, 2), (7, 3))]
     rows = [
         compare("sizes under 5x5 filters without padding", SIZES, sizes),
         *(compare(f"uses of the {name} pixel", count, int(uses[at])) for name, (at, count) in USES.items()),

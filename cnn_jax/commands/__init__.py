@@ -1,5 +1,6 @@
 """The commands of `cnn-jax`, one entry each; what a command needs is imported when it runs."""
 
+from cnn_jax.commands.claims import CLAIMS
 from cnn_jax.commands.command import Command
 from cnn_jax.commands.inspecting import INSPECT
 from cnn_jax.commands.networks import CHECK, DIFF, ERRATA, MODELS, SHOW
@@ -22,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
     EXPORT,
     INSPECT,
     SWEEP,
+    CLAIMS,
     HISTORY,
     REPORT,
 )

@@ -20,7 +20,7 @@ import itertools
 import math
 import re
 import runpy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,8 +119,10 @@ def compare(
     """
 
     def rounded(value: Any) -> Any:
-        if isinstance(value, Sequence) and not isinstance(value, str):
+        if isinstance(value, (list, tuple)):
             return [rounded(entry) for entry in value]
+        if isinstance(value, str):
+            return value
         if significant is not None and value:
             return round(value, significant - 1 - math.floor(math.log10(abs(value))))
         return value if digits is None else round(value, digits)
@@ -155,7 +157,8 @@ def read_question(file: Path) -> Question | None:
     exact = not functions["claim"].args.args
     if not exact and not {"sweep", "get_hyper"} & functions.keys():
         raise ConfigError(173, f"{file} has claim(results) and no sweep(add) that would make the results")
-    return Question(file.stem, file, doc.splitlines()[0], *found.values(), exact)
+    fields = {field.lower(): text for field, text in found.items()}
+    return Question(name=file.stem, file=file, title=doc.splitlines()[0], exact=exact, **fields)
 
 
 def read_questions(directory: Path) -> list[Question]:

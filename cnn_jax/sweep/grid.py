@@ -142,7 +142,7 @@ def _label(settings: Settings, alike: Space) -> str:
         for key, value in settings.items()
         if key != LABEL and (own is None or any(other.get(key) != value for other in alike))
     ]
-    return ", ".join([own] * (own is not None) + told) or "base"
+    return ", ".join(told if own is None else [own, *told]) or "base"
 
 
 def _named(settings: Mapping[str, Any]) -> dict[str, Any]:

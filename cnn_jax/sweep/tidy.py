@@ -79,7 +79,7 @@ def table(cells: Sequence[dict[str, Any]], *, done: bool = False) -> pd.DataFram
 
 def _row(planned: Planned, workdir: Path, note: Any) -> dict[str, Any]:
     cell = planned.cell
-    failed = note is not None and note["status"] == "failed"
+    failed = (note or {}).get("status") == "failed"
     final = read_json(workdir / cell.id / DONE) if is_done(workdir, cell) else None
     row = {
         "settings": dict(cell.settings),
@@ -87,7 +87,7 @@ def _row(planned: Planned, workdir: Path, note: Any) -> dict[str, Any]:
         "seed": cell.config.seed,
         "id": cell.id,
         "status": "done" if final else "failed" if failed else "missing",
-        "error": note["error"] if failed and not final else None,
+        "error": (note or {}).get("error") if failed and not final else None,
         "params": planned.params,
         "macs": planned.macs,
         "receptive_field": planned.receptive_field,

@@ -1,0 +1,93 @@
+"""`claims`: the ledger of what the history claims, and what this code found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cnn_jax.commands.command import Command, add_json, print_json
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", nargs="+", default=[], metavar="NAME", help="measure these again, by name or number; or exact, or all"
+    )
+    parser.add_argument("--write", action="store_true", help="with --run: keep the result as the committed one")
+    parser.add_argument("--workdir", default="runs/claims", metavar="W", help="where trained claims keep their sweeps")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="cells at a time (default 1)")
+    parser.add_argument("--experiments", metavar="DIR", help="the folder of experiments, if it is not ./experiments")
+    add_json(parser)
+
+
+def _claims(options: argparse.Namespace, overrides: list[str]) -> int:
+    from cnn_jax.sweep.ledger import find_experiments, read_ledger
+
+    directory = find_experiments(options.experiments)
+    if options.run:
+        return _run(options, directory)
+    rows = read_ledger(directory)
+    print_json(rows) if options.json else _print(rows)
+    return 0
+
+
+def _run(options: argparse.Namespace, directory: Path) -> int:
+    from cnn_jax.sweep.claims import Compared, Finding
+    from cnn_jax.sweep.ledger import chosen, committed, differences, run_claim, write_claim
+
+    documents, fallen = [], False
+    for question in chosen(directory, options.run):
+        document = run_claim(
+            question,
+            Path(options.workdir) / question.name,
+            processes=options.processes,
+            progress=not options.json,
+        )
+        stored = committed(question)
+        finding = Finding(document["verdict"], document["says"], tuple(Compared(**row) for row in document["compared"]))
+        changed = differences(stored, finding) if stored else []
+        document["stands"] = None if stored is None else stored["verdict"] == document["verdict"]
+        documents.append(document)
+        fallen |= document["stands"] is False
+        if options.write:
+            write_claim(question, {key: value for key, value in document.items() if key != "stands"})
+        if not options.json:
+            print(f"{question.id} {question.name}: {document['verdict']}: {document['says']}")
+            for row in document["compared"]:
+                mark = "agrees" if row["holds"] else "DIFFERS"
+                print(
+                    f"    {row['what']}: published {_shown(row['published'])}, here {_shown(row['measured'])}, {mark}"
+                )
+            print(f"    {_standing(document['stands'], changed)}")
+    print_json(documents) if options.json else None
+    return 1 if fallen and not options.write else 0
+
+
+def _standing(stands: bool | None, changed: list[str]) -> str:
+    if stands is None:
+        return "no committed verdict to compare with (--write makes it one)"
+    return "the committed verdict stands" if stands else f"the committed verdict does not stand: {'; '.join(changed)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | tuple):
+        text = ", ".join(map(_shown, value))
+        return text if len(text) < 100 else text[:97] + "..."
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
+
+
+def _print(rows: list[dict]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for heading in ("", "name", "verdict", "n", "found"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        n = "exact" if row["exact"] else str(row.get("n") or "")
+        table.add_row(row["id"], row["name"], row["verdict"] or "not run", n, row.get("says", row["title"]))
+    # A pipe gets every line whole; on a terminal the findings are what gives way.
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 240).print(table)
+
+
+CLAIMS = Command("claims", "what the history claims, and whether it holds here", _arguments, _claims)
