@@ -120,7 +120,9 @@ def test_the_loss_of_mixed_examples_is_the_mixture_of_losses():
     image = np.zeros((2, 2, 2, 3), np.uint8)
 
     def loss(label):
-        value, (_, metrics) = task.loss({"params": {"logits": logits}}, {"image": image, "label": label}, KEY)
+        value, (_, metrics) = task.loss(
+            {"params": {"logits": logits}}, {"image": jnp.asarray(image), "label": label}, KEY
+        )
         return float(value), float(metrics["accuracy"])
 
     one_hot = np.eye(CLASSES, dtype=np.float32)
