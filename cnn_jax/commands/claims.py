@@ -11,7 +11,12 @@ from cnn_jax.commands.command import Command, add_json, print_json
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--run", nargs="+", default=[], metavar="NAME", help="measure these again, by name or number; or exact, or all"
+        "--run",
+        dest="again",  # `run` is what every command's options call its function
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="measure these again, by name or number; or exact, or all",
     )
     parser.add_argument("--write", action="store_true", help="with --run: keep the result as the committed one")
     parser.add_argument("--workdir", default="runs/claims", metavar="W", help="where trained claims keep their sweeps")
@@ -24,7 +29,7 @@ def _claims(options: argparse.Namespace, overrides: list[str]) -> int:
     from cnn_jax.sweep.ledger import find_experiments, read_ledger
 
     directory = find_experiments(options.experiments)
-    if options.run:
+    if options.again:
         return _run(options, directory)
     rows = read_ledger(directory)
     print_json(rows) if options.json else _print(rows)
@@ -36,7 +41,7 @@ def _run(options: argparse.Namespace, directory: Path) -> int:
     from cnn_jax.sweep.ledger import chosen, committed, differences, run_claim, write_claim
 
     documents, fallen = [], False
-    for question in chosen(directory, options.run):
+    for question in chosen(directory, options.again):
         document = run_claim(
             question,
             Path(options.workdir) / question.name,
