@@ -5,7 +5,7 @@ definitions (mavenlin/cuda-convnet, NIN/cifar-10_def and mnist_def), and of thei
 maps, one per class, pass a ReLU as well. Pools round up, as cuda-convnet and Caffe do.
 
 Deviations: `imagenet` starts from a Gaussian of 0.05 throughout, where the Caffe model has 0.01 in conv1, conv3 and the
-last layer.
+last layer. With He's initialiser the last layer starts from 0.01, as classifiers do here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class NIN(fnn.Module):
             first, second, third = features[3 * i - 3 : 3 * i]  #                    32x32    224x224
             x = self._conv(x, first, size, f"conv{i}", train, first=i == 1)  #       32x32x192, 16x16x192, 8x8x192
             x = self._conv(x, second, 1, f"cccp{2 * i - 1}", train)  #               32x32x160, 16x16x192, 8x8x192
-            x = taps[f"cccp{2 * i}"] = self._conv(x, third, 1, f"cccp{2 * i}", train)  # 32x32x96, 16x16x192, 8x8x10
+            x = self._conv(x, third, 1, f"cccp{2 * i}", train, last=i == blocks)  #  32x32x96, 16x16x192, 8x8x10
+            taps[f"cccp{2 * i}"] = x
             if i < blocks:  #                                                        16x16x96, 8x8x192
                 x = nn.pool(x, self.pooling, self.pool_window, self.pool_strides, padding="CEIL", name=f"pool{i}")
                 taps[f"pool{i}"] = x
@@ -85,7 +86,7 @@ class NIN(fnn.Module):
             x = nn.Dense(self.num_classes, kernel_init=kernel_init, name="fc")(x.reshape(x.shape[0], -1))
         return x.astype(jnp.float32), taps
 
-    def _conv(self, x, features, kernel_size, name, train, *, first=False):
+    def _conv(self, x, features, kernel_size, name, train, *, first=False, last=False):
         return nn.conv_norm_act(
             x,
             features,
@@ -95,7 +96,8 @@ class NIN(fnn.Module):
             use_bias=self.norm == "none",
             norm=self.norm,
             activation=self.activation,
-            initializer_name=self.initializer,
+            # Large first logits push the biases of all maps down until their ReLU is silent everywhere.
+            initializer_name=nn.classifier_name(self.initializer) if last else self.initializer,
             name=name,
             train=train,
         )

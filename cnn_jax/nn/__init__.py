@@ -18,6 +18,7 @@ from cnn_jax.nn.inception import InceptionName as InceptionName
 from cnn_jax.nn.inception import Widths as Widths
 from cnn_jax.nn.initializers import InitializerName as InitializerName
 from cnn_jax.nn.initializers import classifier_initializer as classifier_initializer
+from cnn_jax.nn.initializers import classifier_name as classifier_name
 from cnn_jax.nn.initializers import initializer as initializer
 from cnn_jax.nn.located import located as located
 from cnn_jax.nn.norm import LRN as LRN

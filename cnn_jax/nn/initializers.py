@@ -73,10 +73,15 @@ def initializer(name: str) -> Initializer:
     return INITIALIZERS[name]
 
 
-def classifier_initializer(name: str) -> Initializer:
-    """The initialiser of a network's last layer, given that of the others.
+def classifier_name(name: str) -> str:
+    """The name of the initialiser of a network's last layer, given that of the others.
 
     He's variance makes up for the half that a ReLU removes. No ReLU follows the classifier, so there the small
     Gaussian keeps the first logits near zero.
     """
-    return initializer("gaussian" if name == "he" else name)
+    return "gaussian" if name == "he" else name
+
+
+def classifier_initializer(name: str) -> Initializer:
+    """The initialiser of a network's last layer, given that of the others; see `classifier_name`."""
+    return initializer(classifier_name(name))

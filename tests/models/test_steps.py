@@ -70,10 +70,7 @@ def shapes(tree):
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow if DEEP.fullmatch(n) else ()) for n in NAMES if n not in ENDLESS],
-)
+@pytest.mark.parametrize("name", [name for name in NAMES if not DEEP.fullmatch(name)])
 def test_full_size_step_has_a_gradient_for_every_parameter(name):
     model = models.create(name)
     size = next(entry.input for entry in models.catalogue() if entry.name == name)
@@ -84,6 +81,20 @@ def test_full_size_step_has_a_gradient_for_every_parameter(name):
         loss, gradient = jax.eval_shape(functools.partial(step, model), variables, image, label, jax.random.key(0))
     assert (loss.shape, loss.dtype) == ((), jnp.float32)
     assert shapes(gradient) == shapes(variables["params"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if DEEP.fullmatch(name) and name not in ENDLESS])
+def test_deep_networks_take_a_batch_while_training(name):
+    """Forwards only: the gradient of hundreds of equal blocks takes half a minute to trace."""
+    entry = next(entry for entry in models.catalogue() if entry.name == name)
+    model, variables = models.create(name), made(models.create(name), entry.input)
+    image = jax.ShapeDtypeStruct((2, *entry.input), "float32")
+    (logits, _), new = jax.eval_shape(
+        lambda v, x: model.apply(v, x, train=True, mutable=["batch_stats"]), variables, image
+    )
+    assert logits.shape == (2, entry.num_classes)
+    assert shapes(new["batch_stats"]) == shapes(variables["batch_stats"])
 
 
 def filled(path, leaf, rng):
