@@ -29,7 +29,7 @@ def claim() -> Finding:
     padded = [ops.output_size(SIZES[0], filter_size, 1, (pad, pad)) for filter_size, pad in ((3, 1), (5, 2), (7, 3))]
     rows = [
         compare("sizes under 5x5 filters without padding", SIZES, sizes),
-        *(compare(f"uses of the {name} pixel", count, int(uses[at])) for name, (at, count) in USES.items()),
+        *(compare(f"uses of a pixel, {name}", count, int(uses[at])) for name, (at, count) in USES.items()),
         compare("sizes with padding 1, 2, 3 for filters of 3, 5, 7", [SIZES[0]] * 3, padded),
     ]
     return all_hold(f"sizes {', '.join(map(str, sizes))}; corner {uses[0, 0]:.0f} use, inner {uses[3, 3]:.0f}", rows)

@@ -30,13 +30,13 @@ def _claims(options: argparse.Namespace, overrides: list[str]) -> int:
 
     directory = find_experiments(options.experiments)
     if options.again:
-        return _run(options, directory)
+        return _run(options, overrides, directory)
     rows = read_ledger(directory)
     print_json(rows) if options.json else _print(rows)
     return 0
 
 
-def _run(options: argparse.Namespace, directory: Path) -> int:
+def _run(options: argparse.Namespace, overrides: list[str], directory: Path) -> int:
     from cnn_jax.sweep.claims import Compared, Finding
     from cnn_jax.sweep.ledger import chosen, committed, differences, run_claim, write_claim
 
@@ -45,6 +45,7 @@ def _run(options: argparse.Namespace, directory: Path) -> int:
         document = run_claim(
             question,
             Path(options.workdir) / question.name,
+            overrides,
             processes=options.processes,
             progress=not options.json,
         )
@@ -95,4 +96,4 @@ def _print(rows: list[dict]) -> None:
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 240).print(table)
 
 
-CLAIMS = Command("claims", "what the history claims, and whether it holds here", _arguments, _claims)
+CLAIMS = Command("claims", "what the history claims, and whether it holds here", _arguments, _claims, True)

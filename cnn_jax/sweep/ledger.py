@@ -78,12 +78,15 @@ def chosen(directory: Path, names: Sequence[str]) -> list[Question]:
     return list(found.values())
 
 
-def run_claim(question: Question, workdir: Path, *, processes: int = 1, progress: bool = True) -> dict[str, Any]:
+def run_claim(
+    question: Question, workdir: Path, overrides: Sequence[str] = (), *, processes: int = 1, progress: bool = True
+) -> dict[str, Any]:
     """Measures a claim again: an exact one at once, a trained one by running what is missing of its sweep.
 
     Args:
         question: which.
         workdir: of the sweep.
+        overrides: `KEY=VALUE` for the config of a trained one.
         processes: cells at a time.
         progress: whether to show how the sweep goes on, on standard error.
 
@@ -97,7 +100,7 @@ def run_claim(question: Question, workdir: Path, *, processes: int = 1, progress
     if question.exact:
         finding = question.judge()
         return _document(question, finding, _environment(), seconds=round(time.time() - started, 1))
-    cells = read_experiment(question.file)
+    cells = read_experiment(question.file, overrides)
     plan = make_plan(cells, workdir)
     missing = [row.cell for row in plan if row.status != "done"]
     workdir.mkdir(parents=True, exist_ok=True)
@@ -113,12 +116,15 @@ def run_claim(question: Question, workdir: Path, *, processes: int = 1, progress
             130, f"{len(undone)} cells of {question.name} are not done, such as {undone[0]}: see {workdir}"
         )
     finding = question.judge(table(results["cells"]))
+    # A folder's path is of one machine: its last part is what the data is called.
+    source, _, name = results["data"].partition(":")
     return _document(
         question,
         finding,
         {key: value for key, value in results["environment"].items() if key not in _OF_NO_INTEREST},
         seconds=round(sum(row["seconds"] for row in results["cells"]), 1),
         n=len({row["seed"] for row in results["cells"]}),
+        data=Path(name).name if source == "folder" else results["data"],
         cells=results["cells"],
     )
 
