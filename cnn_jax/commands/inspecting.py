@@ -1,4 +1,4 @@
-"""`inspect`: pictures of what goes into a network and of what is inside it."""
+"""`inspect`: pictures to look at, one method a name."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ def _inspect(options: argparse.Namespace, overrides: list[str]) -> None:
     print(output)
 
 
-INSPECT = Command("inspect", "look at augmented images, and inside networks", _arguments, _inspect, True)
+INSPECT = Command("inspect", "look at what goes into a network: augmented images", _arguments, _inspect, True)
