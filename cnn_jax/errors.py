@@ -29,6 +29,10 @@ class CnnJaxError(Exception):
     def __str__(self) -> str:
         return f"E-{self.area}-{self.number:02d}: {self.message}"
 
+    def __reduce__(self):
+        # Errors travel from the processes that read data; an exception would be made again from its text alone.
+        return type(self), (self.number, self.message), self.__dict__
+
 
 class ConfigError(CnnJaxError):
     """A command line, config or model name that cannot be used. Exit status 2."""

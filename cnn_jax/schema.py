@@ -93,6 +93,8 @@ SCHEMA: dict[str, Field] = {
     ),
     "fit": Field("none", (str,), **_one_of("none", "pad", "resize")),
     "validation": Field(0.1, _NUMBER, lambda v: 0 <= v < 1, "a fraction of the training images in [0, 1)"),
+    "input": Field("auto", (str,), **_one_of("auto", "device", "stream")),
+    "workers": Field(0, (int,), lambda v: 0 <= v <= 256, "a number of processes that read data, 0 to 256"),
     "seed": Field(0, (int,), lambda v: 0 <= v < 2**31, "an integer in [0, 2^31)"),
     "batch_size": Field(128, (int,), _positive, "a positive integer"),
     "total_steps": Field(None, _OPTIONAL_INT, _positive, "a positive number of steps"),

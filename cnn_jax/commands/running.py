@@ -12,6 +12,12 @@ from cnn_jax.commands.command import Command, add_json, print_json
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="a config file, FILE.py:ARG, or W/config.json")
     parser.add_argument("--workdir", required=True, metavar="W", help="where the run is written; resumes what is there")
+    parser.add_argument(
+        "--distributed",
+        choices=("auto", "off", "on"),
+        default="auto",
+        help="several processes as one run: auto (default) if the environment says that there are others",
+    )
     add_json(parser)
 
 
@@ -20,9 +26,14 @@ def _train(options: argparse.Namespace, overrides: list[str]) -> None:
 
     config = load_config(options.config, overrides)
 
+    from cnn_jax.train import distributed
     from cnn_jax.train.loop import train
 
-    final = train(config, options.workdir, progress=not options.json)
+    distributed.start(options.distributed)
+    with distributed.ended_together(debug=options.debug):
+        final = train(config, options.workdir, progress=not options.json)
+    if not distributed.Processes.here().first:
+        return
     if options.json:
         print_json(final)
         return

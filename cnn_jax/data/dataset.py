@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnn_jax.data.lazy import LazyImages, Moments, moments_of
 from cnn_jax.errors import ConfigError, DataError
 
 SPLIT_NAMES = ("train", "validation", "test")
@@ -28,17 +30,17 @@ class Statistics(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """Examples in memory (or mapped from disk).
+    """Examples in memory, mapped from disk, or left in their files.
 
     Attributes:
-        image: uint8 `[N, H, W, C]` with C = 1 or 3.
+        image: uint8 `[N, H, W, C]` with C = 1 or 3; `LazyImages` where they are read when asked for.
         label: int32 `[N]`.
 
     Raises:
         DataError: arrays of another dtype or rank, of different lengths, or empty.
     """
 
-    image: np.ndarray
+    image: np.ndarray | LazyImages
     label: np.ndarray
 
     def __post_init__(self):
@@ -55,7 +57,8 @@ class Split:
         return Split(self.image[index], self.label[index])
 
     def digest(self) -> str:
-        """sha256 of the pixels, the labels and their shape."""
+        """sha256 of the pixels, the labels and their shape; of images in memory."""
+        assert isinstance(self.image, np.ndarray), "of images in files a survey knows the digest"
         digest = hashlib.sha256(repr(self.image.shape).encode())
         digest.update(np.ascontiguousarray(self.image).data)
         digest.update(np.ascontiguousarray(self.label).data)
@@ -104,28 +107,37 @@ class Dataset:
         height, width, channels = self.splits["train"].image.shape[1:]
         return height, width, channels
 
+    @property
+    def streamed(self) -> bool:
+        """Whether images stay in their files until they are asked for."""
+        return isinstance(self.splits["train"].image, LazyImages)
+
     def statistics(self) -> Statistics:
         """Per-channel mean and standard deviation of the training images scaled to 0..1, exact over all pixels."""
-        image = self.splits["train"].image
-        # A histogram of bytes keeps the sums in integers: no rounding, and no float copy of the data set.
-        counts = np.stack([np.bincount(image[..., c].reshape(-1), minlength=256) for c in range(image.shape[-1])])
-        values = np.arange(256) / 255.0
-        total = counts.sum(1)
-        mean = counts @ values / total
-        variance = (counts * (values - mean[:, None]) ** 2).sum(1) / total
-        return Statistics(mean.astype(np.float32), np.sqrt(variance).astype(np.float32))
+        count, total, products = self._moments
+        sums, squares = ([int(value) for value in values] for values in (total, np.diag(products)))
+        mean = [value / (255 * count) for value in sums]
+        variance = [(count * q - s * s) / (255 * count) ** 2 for s, q in zip(sums, squares, strict=True)]
+        return Statistics(np.array(mean, np.float32), np.sqrt(np.array(variance)).astype(np.float32))
 
     def covariance(self) -> np.ndarray:
         """Covariance of the channels over all pixels of the training images scaled to 0..1, float64 `[C, C]`."""
-        pixels = self.splits["train"].image.reshape(-1, self.image_shape[-1])
-        total, products = np.zeros(pixels.shape[1]), np.zeros((pixels.shape[1],) * 2)
-        for start in range(0, len(pixels), _PIXELS_AT_ONCE):
-            # Whole numbers, exact in float64: the order of the sums does not matter.
-            block = pixels[start : start + _PIXELS_AT_ONCE].astype(np.float64)
-            total += block.sum(axis=0)
-            products += block.T @ block
-        mean = total / len(pixels)
-        return (products / len(pixels) - np.outer(mean, mean)) / 255**2
+        count, total, products = self._moments
+        mean = total / count
+        return (products / count - np.outer(mean, mean)) / 255**2
+
+    @functools.cached_property
+    def _moments(self) -> Moments:
+        image = self.splits["train"].image
+        if isinstance(image, LazyImages):
+            return image.moments()
+        channels = image.shape[-1]
+        pixels = image.reshape(1, -1, channels)
+        # Whole numbers, block by block: no rounding, and no float copy of the data set.
+        sums = np.zeros(channels + channels**2, np.int64)
+        for start in range(0, pixels.shape[1], _PIXELS_AT_ONCE):
+            sums += moments_of(pixels[:, start : start + _PIXELS_AT_ONCE])
+        return Moments(pixels.shape[1], sums[:channels], sums[channels:].reshape(channels, channels))
 
 
 class Source(NamedTuple):
@@ -171,8 +183,12 @@ def load_dataset(
     seed: int = 0,
     image_size: int | tuple[int, int] | None = None,
     fit: str = "none",
+    memory: int | None = None,
 ) -> Dataset:
     """Loads a data set; decoded images are cached, so that a second start takes seconds.
+
+    What takes more than `memory` stays in its files: it is read once, to be checked and measured, and after that when
+    it is asked for. The content, the splits, the statistics and the fingerprint are the same.
 
     Args:
         spec: `shapes`, `shapes:CONFIG`, `folder:PATH` or `tfds:NAME`.
@@ -181,6 +197,7 @@ def load_dataset(
         image_size: pixels, one number for a square or `(height, width)`; None keeps the images' own size.
         fit: how images come to `image_size`: "none" (they must have it), "pad" (centred on black; MNIST 28 to 32 as
             in LeCun et al. 1998, section II.B) or "resize" (bilinear, shorter side first, then the centre crop).
+        memory: bytes that decoded images may take; None for any, 0 to leave all data in its files.
 
     Raises:
         ConfigError: an unknown form of `spec`, or arguments that cannot be used.
@@ -190,7 +207,7 @@ def load_dataset(
     size = _checked_size(image_size, fit)
     if not (isinstance(validation, int | float) and math.isfinite(validation) and 0 <= validation < 1):
         raise ConfigError(61, f"validation={validation!r} is not a share of the training split: 0 <= validation < 1")
-    source = _opener(spec, kind, rest)(size, fit)
+    source = _opener(spec, kind, rest)(size, fit, memory)
     splits, rule = dict(source.splits), [source.rule, "source"]
     if "validation" not in splits and validation > 0:
         chosen = held_out(splits["train"].label, validation, seed)
@@ -205,22 +222,22 @@ def load_dataset(
     return Dataset(spec, source.classes, splits, fingerprint)
 
 
-def _opener(spec: str, kind: str, rest: str) -> Callable[[tuple[int, int] | None, str], Source]:
-    """The function of `(size, fit)` that reads what `spec` names. Sources are imported when asked for."""
+def _opener(spec: str, kind: str, rest: str) -> Callable[[tuple[int, int] | None, str, int | None], Source]:
+    """The function of `(size, fit, memory)` that reads what `spec` names. Sources are imported when asked for."""
     if kind == "folder" and rest:
         from cnn_jax.data import folder
 
-        return lambda size, fit: folder.open_folder(rest, size, fit)
+        return lambda size, fit, memory: folder.open_folder(rest, size, fit, memory)
     if kind == "tfds" and rest:
         from cnn_jax.data import tfds_source
 
-        return lambda size, fit: tfds_source.open_tfds(rest, size, fit)
+        return lambda size, fit, memory: tfds_source.open_tfds(rest, size, fit, memory)
     if kind == "shapes":
         from cnn_jax.data import shapes_source
 
-        return lambda size, fit: shapes_source.open_shapes(rest, size, fit)
+        return lambda size, fit, memory: shapes_source.open_shapes(rest, size, fit, memory)
     if spec == "none":
-        raise ConfigError(135, "this network was imported without data: import it with --config.data=folder:PATH, too")
+        raise ConfigError(285, "this network was imported without data: import it with --config.data=folder:PATH, too")
     legal = "shapes, shapes:CONFIG (shapes:64, shapes:tiny), folder:PATH and tfds:NAME"
     raise ConfigError(60, f"data={spec!r} is no data set; legal are {legal}")
 
@@ -247,5 +264,5 @@ def _mixed(index: np.ndarray, seed: int) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
-def _form(array: np.ndarray) -> str:
+def _form(array: np.ndarray | LazyImages) -> str:
     return f"{array.dtype} {list(array.shape)}"

@@ -39,28 +39,54 @@ def decode_many(
             named), more pixels than the machine has memory.
     """
     images = np.empty((0, 0, 0, 0), np.uint8)
-    first, broken = -1, []
+    for index, image in each_image(count, read, name, threads=threads):
+        if index == 0:
+            images = _allocate(where, count, image.shape)
+        if image.shape[2] > images.shape[3]:
+            grey, images = images, _allocate(where, count, image.shape)
+            images[:index] = grey[:index]
+        images[index] = image
+    return images
+
+
+def each_image(
+    count: int, read: Callable[[int], np.ndarray], name: Callable[[int], str], *, threads: bool
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Reads images of one size in turn, with a progress bar; after the first fault only faults are looked for.
+
+    Args:
+        count: how many images.
+        read: index -> image, as in `decode_many`.
+        name: index -> the image's name in messages.
+        threads: whether to read on all cores.
+
+    Yields:
+        Each index with its image, uint8 `[H, W, C]`, C = 1 or 3.
+
+    Raises:
+        DataError: at the end, images that cannot be read (the first ones named, all counted); at once, images of
+            different sizes (two named).
+    """
+    first: tuple[int, tuple[int, ...]] | None = None
+    broken = []
     with quiet_pillow():
         for index, image in enumerate(_with_progress(_results(count, read, threads), count)):
             if isinstance(image, UnreadableImage):
                 broken.append(f"{name(index)} {image}")
                 continue
-            if first < 0:
-                first, images = index, _allocate(where, count, image.shape)
-            if image.shape[:2] != images.shape[1:3]:
-                pair = (first, images.shape[1:3]), (index, image.shape[:2])
+            size = image.shape[:2]
+            first = first or (index, size)
+            if size != first[1]:
+                pair = first, (index, size)
                 sizes = ", ".join(f"{name(i)} is {width}x{height}" for i, (height, width) in pair)
                 remedy = "set --config.image_size=32 (or your size) --config.fit=resize"
                 raise DataError(7, f"images differ in size: {sizes}; {remedy}")
-            if image.shape[2] > images.shape[3]:
-                grey, images = images, _allocate(where, count, image.shape)
-                images[:index] = grey[:index]
-            images[index] = image
+            if not broken:
+                yield index, image
     if broken:
         more = f"; and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
         total = f"{len(broken)} of {count} images cannot be used"
         raise DataError(6, f"{total}: {'; '.join(broken[:_NAMED])}{more}; replace or remove them")
-    return images
 
 
 def _results(count: int, read: Callable[[int], np.ndarray], threads: bool) -> Iterator[np.ndarray | UnreadableImage]:

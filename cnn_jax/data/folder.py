@@ -5,6 +5,9 @@ test, validation is the test split, as everybody does with ImageNet). Classes an
 order (2 before 10). Hidden files and what operating systems leave behind are ignored; every other file must be an
 image. Where there is no test split, 20% of every class is held out by the sha256 of the path inside PATH: the choice
 depends on no seed, and adding files moves no other file between the splits, save at the rounding.
+
+A folder that takes more memory than it may stays on disk: its files are listed, read once to check and measure them
+(`survey.py`), and from then on decoded when training asks for them (`lazy.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from cnn_jax.data.cache import cached
 from cnn_jax.data.dataset import Source, Split
 from cnn_jax.data.decode import DECODE_VERSION, fit_image, read_image, shown
 from cnn_jax.data.decode_many import THREADS_FROM_BYTES, decode_many
+from cnn_jax.data.lazy import decoded_bytes
+from cnn_jax.data.survey import surveyed
 from cnn_jax.errors import DataError
 
 TEST_FRACTION = 0.2
@@ -40,13 +45,40 @@ class _File:
     stamp: tuple[int, int, int]
 
 
-def open_folder(path: str, size: tuple[int, int] | None = None, fit: str = "none") -> Source:
+class FolderRecords:
+    """The files of a folder, to be read one by one.
+
+    Args:
+        root: the folder.
+        paths: of the files, inside it.
+        size: `(height, width)` to bring the images to, None to keep theirs.
+        fit: "none", "pad" or "resize", see `load_dataset`.
+    """
+
+    def __init__(self, root: Path, paths: list[str], size: tuple[int, int] | None, fit: str):
+        self._root, self._paths, self._size, self._fit = root, paths, size, fit
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def read(self, index: int) -> np.ndarray:
+        """One image, see `Records`."""
+        image = read_image(os.path.join(self._root, self._paths[index]))
+        return image if self._size is None else fit_image(image, self._size, self._fit)
+
+    def name(self, index: int) -> str:
+        """The file's path."""
+        return shown(self._root / self._paths[index])
+
+
+def open_folder(path: str, size: tuple[int, int] | None = None, fit: str = "none", memory: int | None = None) -> Source:
     """Reads an image folder, or its cached form if no file has changed since.
 
     Args:
         path: the folder; `~` is expanded.
         size: `(height, width)` to bring the images to, None to keep theirs.
         fit: "none", "pad" or "resize", see `load_dataset`.
+        memory: bytes that the decoded images may take; None for any.
 
     Raises:
         DataError: a missing or empty folder, fewer than two classes, classes that differ between the splits, files
@@ -61,34 +93,39 @@ def open_folder(path: str, size: tuple[int, int] | None = None, fit: str = "none
     listing = {name: [(shown(f.path), f.label, *f.stamp) for f in files] for name, files in splits.items()}
     identity = {"source": "folder", "decode": DECODE_VERSION, "size": size, "fit": fit}
     identity |= {"root": shown(root.resolve()), "splits": listing}
-    return cached(identity, lambda: _decode(root, classes, splits, size, fit))
-
-
-def _decode(
-    root: Path, classes: tuple[str, ...], splits: dict[str, list[_File]], size: tuple[int, int] | None, fit: str
-) -> Source:
     files = [file for part in splits.values() for file in part]
-
-    def read(index: int) -> np.ndarray:
-        image = read_image(os.path.join(root, files[index].path))
-        return image if size is None else fit_image(image, size, fit)
-
-    large = sum(file.stamp[0] for file in files) > THREADS_FROM_BYTES * len(files)
-    images = decode_many(shown(root), len(files), read, lambda index: shown(root / files[index].path), threads=large)
+    records = FolderRecords(root, [file.path for file in files], size, fit)
     labels = np.array([file.label for file in files], np.int32)
-    arrays, start = {}, 0
-    for name, part in splits.items():
-        arrays[name] = Split(images[start : start + len(part)], labels[start : start + len(part)])
-        start += len(part)
-    rule = ""
+    threads = sum(file.stamp[0] for file in files) > THREADS_FROM_BYTES * len(files)
+    if memory is not None and decoded_bytes(records, size) > memory:
+        parts, rule = _parts(classes, splits)
+        images, digests = surveyed(identity, records, labels, parts, threads=threads)
+        return Source(classes, {name: Split(images[at], labels[at]) for name, at in parts.items()}, digests, rule)
+
+    def decode() -> Source:
+        images = decode_many(shown(root), len(files), records.read, records.name, threads=threads)
+        parts, rule = _parts(classes, splits)
+        arrays = {name: Split(images[at], labels[at]) for name, at in parts.items()}
+        return Source(classes, arrays, {name: split.digest() for name, split in arrays.items()}, rule)
+
+    return cached(identity, decode)
+
+
+def _parts(classes: tuple[str, ...], splits: dict[str, list[_File]]) -> tuple[dict[str, slice | np.ndarray], str]:
+    """Which of all files, in order, make train, test and validation; and by what rule, if the folder does not say."""
+    parts: dict[str, slice | np.ndarray] = {}
+    start = 0
+    for name, files in splits.items():
+        parts[name] = slice(start, start + len(files))
+        start += len(files)
     if "test" not in splits and "validation" in splits:
-        arrays["test"], rule = arrays.pop("validation"), "validation is test"
-    elif "test" not in splits:
+        parts["test"] = parts.pop("validation")
+        return parts, "validation is test"
+    if "test" not in splits:
         chosen = _held_out_test(splits["train"], classes)
-        train = arrays["train"]
-        arrays["train"], arrays["test"] = train.take(np.flatnonzero(~chosen)), train.take(np.flatnonzero(chosen))
-        rule = f"test held out by path, fraction {TEST_FRACTION}"
-    return Source(classes, arrays, {name: split.digest() for name, split in arrays.items()}, rule)
+        parts["train"], parts["test"] = np.flatnonzero(~chosen), np.flatnonzero(chosen)
+        return parts, f"test held out by path, fraction {TEST_FRACTION}"
+    return parts, ""
 
 
 def _scan(root: Path) -> tuple[tuple[str, ...], dict[str, list[_File]]]:

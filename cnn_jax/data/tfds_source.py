@@ -12,7 +12,6 @@ test, validation is the test split (as everybody does with ImageNet); without bo
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import os
@@ -22,10 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.data.array_records import ArrayRecords
 from cnn_jax.data.cache import cached
 from cnn_jax.data.dataset import SPLIT_NAMES, Source, Split, held_out
-from cnn_jax.data.decode import DECODE_VERSION, UnreadableImage, fit_image, read_image, shown
+from cnn_jax.data.decode import DECODE_VERSION, shown
 from cnn_jax.data.decode_many import THREADS_FROM_BYTES, decode_many
+from cnn_jax.data.lazy import decoded_bytes
+from cnn_jax.data.survey import surveyed
 from cnn_jax.errors import DataError
 
 TEST_FRACTION = 0.2
@@ -37,13 +39,14 @@ def data_directory() -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
-def open_tfds(name: str, size: tuple[int, int] | None = None, fit: str = "none") -> Source:
+def open_tfds(name: str, size: tuple[int, int] | None = None, fit: str = "none", memory: int | None = None) -> Source:
     """Reads a TFDS data set with one image and one class label an example, or its cached form.
 
     Args:
         name: `NAME`, `NAME/CONFIG`, either with `:VERSION`.
         size: `(height, width)` to bring the images to, None to keep theirs.
         fit: "none", "pad" or "resize", see `load_dataset`.
+        memory: bytes that the decoded images may take; None for any.
 
     Raises:
         DataError: a data set that is not there and cannot be made, stored without random access, or without exactly
@@ -54,7 +57,7 @@ def open_tfds(name: str, size: tuple[int, int] | None = None, fit: str = "none")
     files = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in directory.iterdir())
     identity = {"source": "tfds", "decode": DECODE_VERSION, "size": size, "fit": fit}
     identity |= {"name": builder.info.full_name, "directory": shown(directory.resolve()), "files": files}
-    return cached(json.loads(json.dumps(identity)), lambda: _read(name, builder, size, fit))
+    return _read(name, builder, json.loads(json.dumps(identity)), size, fit, memory)
 
 
 def _prepared(name: str) -> Any:
@@ -112,7 +115,9 @@ def _missing_files(builder: Any, manual: Path) -> str:
     return ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
 
 
-def _read(name: str, builder: Any, size: tuple[int, int] | None, fit: str) -> Source:
+def _read(
+    name: str, builder: Any, identity: dict[str, Any], size: tuple[int, int] | None, fit: str, memory: int | None
+) -> Source:
     import tensorflow_datasets as tfds
 
     image_key, label_key = _keys(name, builder.info.features)
@@ -126,40 +131,51 @@ def _read(name: str, builder: Any, size: tuple[int, int] | None, fit: str) -> So
         ) from error
     if "train" not in found:
         raise DataError(13, f"tfds:{name} has no train split, only {', '.join(found)}")
-    index = [(split, i) for split in SPLIT_NAMES if split in found for i in range(len(found[split]))]
-    labels = np.empty(len(index), np.int32)
+    sizes = {split: len(found[split]) for split in SPLIT_NAMES if split in found}
+    records = ArrayRecords(f"tfds:{name}", Path(builder.data_dir), sizes, (image_key, label_key), size, fit)
+    threads = builder.info.splits["train"].num_bytes > THREADS_FROM_BYTES * sizes["train"]
+    classes = tuple(builder.info.features[label_key].names)
+    if memory is not None and decoded_bytes(records, size) > memory:
+        labels = records.labels()
+        parts, rule = _parts(name, labels, sizes)
+        images, digests = surveyed(identity, records, labels, parts, threads=threads)
+        return Source(classes, {split: Split(images[at], labels[at]) for split, at in parts.items()}, digests, rule)
 
-    def read(i: int) -> np.ndarray:
-        split, position = index[i]
-        try:
-            example = found[split][position]
-        except Exception as error:
-            raise UnreadableImage(f"cannot be read ({_line(error)})") from error
-        labels[i] = example[label_key]
-        image = read_image(io.BytesIO(example[image_key]))
-        return image if size is None else fit_image(image, size, fit)
+    def decode() -> Source:
+        labels = np.empty(len(records), np.int32)
 
-    large = builder.info.splits["train"].num_bytes > THREADS_FROM_BYTES * len(found["train"])
-    images = decode_many(
-        f"tfds:{name}", len(index), read, lambda i: f"tfds:{name} {index[i][0]} example {index[i][1]}", threads=large
-    )
-    which = np.array([split for split, _ in index])
-    splits = {}
-    for split in dict.fromkeys(which.tolist()):
-        chosen = np.flatnonzero(which == split)
-        if (labels[chosen] == -1).all():
+        def read(index: int) -> np.ndarray:
+            image, labels[index] = records.example(index)
+            return image
+
+        images = decode_many(f"tfds:{name}", len(records), read, records.name, threads=threads)
+        parts, rule = _parts(name, labels, sizes)
+        splits = {split: Split(images[at], labels[at]) for split, at in parts.items()}
+        return Source(classes, splits, {split: value.digest() for split, value in splits.items()}, rule)
+
+    return cached(identity, decode)
+
+
+def _parts(name: str, labels: np.ndarray, sizes: dict[str, int]) -> tuple[dict[str, slice | np.ndarray], str]:
+    """Which of all examples, in order, make train, test and validation; and by what rule, if the data does not say."""
+    parts: dict[str, slice | np.ndarray] = {}
+    start = 0
+    for split, count in sizes.items():
+        at = slice(start, start + count)
+        start += count
+        if (labels[at] == -1).all():
             _log.warning("tfds:%s: the %s split has no labels and is left out", name, split)
             continue
-        splits[split] = Split(images[chosen[0] : chosen[-1] + 1], labels[chosen[0] : chosen[-1] + 1])
-    rule = ""
-    if "test" not in splits and "validation" in splits:
-        splits["test"], rule = splits.pop("validation"), "validation is test"
-    elif "test" not in splits:
-        train, chosen = splits["train"], held_out(splits["train"].label, TEST_FRACTION, seed=0)
-        splits["train"], splits["test"] = train.take(np.flatnonzero(~chosen)), train.take(np.flatnonzero(chosen))
-        rule = f"test held out by index, fraction {TEST_FRACTION}"
-    classes = tuple(builder.info.features[label_key].names)
-    return Source(classes, splits, {split: value.digest() for split, value in splits.items()}, rule)
+        parts[split] = at
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+        return parts, "validation is test"
+    if "test" not in parts:
+        train = np.arange(len(labels))[parts["train"]]
+        chosen = held_out(labels[train], TEST_FRACTION, seed=0)
+        parts["train"], parts["test"] = train[~chosen], train[chosen]
+        return parts, f"test held out by index, fraction {TEST_FRACTION}"
+    return parts, ""
 
 
 def _keys(name: str, features: Any) -> tuple[str, str]:

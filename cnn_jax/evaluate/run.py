@@ -19,6 +19,7 @@ from cnn_jax.tasks import Task, Variables
 from cnn_jax.train.build import DataSpec, build
 from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.evaluation import Evaluate
+from cnn_jax.train.feed import EvaluationFeed
 from cnn_jax.train.judge import better
 from cnn_jax.train.loop import load_config_data
 from cnn_jax.train.metrics import read_metrics
@@ -105,8 +106,12 @@ class Run:
         if split not in have:
             raise ConfigError(13, f"{dataset.name} has no split {split!r}: use one of {', '.join(have)}")
         part = have[split]
-        batch = {"image": jnp.asarray(part.image), "label": jnp.asarray(part.label)}
-        return self._evaluate(self.variables, batch)
+        data = self._evaluate.put(part, self.config.workers)
+        try:
+            return self._evaluate(self.variables, data)
+        finally:
+            if isinstance(data, EvaluationFeed):
+                data.close()
 
     @functools.cached_property
     def _predict(self) -> Callable[[Variables, np.ndarray], jax.Array]:

@@ -21,7 +21,8 @@ from cnn_jax.train.augment import make_augment
 from cnn_jax.train.average import make_average
 from cnn_jax.train.cache import runs_once
 from cnn_jax.train.epoch import RunSteps, make_run_steps
-from cnn_jax.train.evaluation import Evaluate, make_evaluate
+from cnn_jax.train.evaluation import Evaluate
+from cnn_jax.train.feed import steps_per_block
 from cnn_jax.train.optim import make_optimizer
 from cnn_jax.train.parallel import Layout, make_layout
 from cnn_jax.train.paths import check_patterns
@@ -52,6 +53,7 @@ class DataSpec(NamedTuple):
     sizes: dict[str, int]
     fingerprint: str
     covariance: tuple[tuple[float, ...], ...] = ()
+    streamed: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset) -> DataSpec:
@@ -60,9 +62,8 @@ class DataSpec(NamedTuple):
         sizes = {name: len(split.label) for name, split in dataset.splits.items()}
         channels = (tuple(float(v) for v in mean), tuple(max(float(v), 1e-3) for v in std))
         covariance = tuple(map(tuple, dataset.covariance().tolist()))
-        return cls(
-            dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, dataset.fingerprint, covariance
-        )
+        identity = (dataset.fingerprint, covariance, dataset.streamed)
+        return cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, *identity)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> DataSpec:
@@ -175,6 +176,8 @@ def _build(config_json: str, spec_json: str) -> Program:
     )
     layout = make_layout(config.parallel, config.num_devices, batch_size // config.accumulate)
     max_steps = max(1, min(config.log_every, num_examples // batch_size))
+    if spec.streamed:
+        max_steps = steps_per_block(max_steps, batch_size, spec.image_shape)
     num_classes = config.model.get("num_classes", len(spec.classes))
     augment = make_augment(
         config.augment,
@@ -182,7 +185,9 @@ def _build(config_json: str, spec_json: str) -> Program:
         covariance=spec.covariance,
         part=batch_size // config.accumulate // (layout.num_devices if layout.mapped else 1),
     )
-    run_steps = make_run_steps(recipe, augment, batch_size=batch_size, max_steps=max_steps, layout=layout)
+    run_steps = make_run_steps(
+        recipe, augment, batch_size=batch_size, max_steps=max_steps, layout=layout, streamed=spec.streamed
+    )
     initial = jax.jit(
         functools.partial(
             create_state,
@@ -193,7 +198,7 @@ def _build(config_json: str, spec_json: str) -> Program:
         ),
         compiler_options=runs_once(),
     )
-    evaluate = make_evaluate(task, batch_size=batch_size // config.accumulate, layout=layout)
+    evaluate = Evaluate(task, batch_size=batch_size // config.accumulate, layout=layout)
     return Program(
         model, recipe, num_classes, layout, initial, run_steps, evaluate, learning_rate, total_steps, max_steps
     )

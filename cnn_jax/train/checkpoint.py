@@ -18,9 +18,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
+from orbax.checkpoint.experimental.v1._src.synchronization import multihost
 
 from cnn_jax.errors import CheckpointError
 
@@ -140,8 +143,10 @@ class Checkpoints:
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            with _orbax_silent():
-                ocp.save(str(partial.absolute() / "state"), {name: _storable(leaf) for name, leaf in arrays.items()})
+            with _orbax_silent(), _alone():
+                ocp.save(
+                    str(partial.absolute() / "state"), {name: _host(_storable(leaf)) for name, leaf in arrays.items()}
+                )
             manifest = {
                 "format": _FORMAT,
                 "step": step,
@@ -283,12 +288,30 @@ def _check_fits(checkpoint: Checkpoint, want: Mapping[str, Any], there_are: set[
 
 def _load(checkpoint: Checkpoint, like: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays of these names, which the manifest has, on the first device."""
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for name, x in like.items()}
+    if jax.process_count() > 1:
+        abstract = {name: np.empty(x.shape, x.dtype) for name, x in like.items()}
+    with _alone():
+        return ocp.load(str(checkpoint.path.absolute() / "state"), abstract)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Keeps Orbax from waiting for other processes of a run: one writes, and each reads for itself what it asks for."""
     context = ocp.Context()
     context.pytree.loading.partial_load = True
-    with context:
-        return ocp.load(str(checkpoint.path.absolute() / "state"), abstract)
+    if jax.process_count() == 1:
+        with context:
+            yield
+        return
+    this = jax.process_index()
+    context.multiprocessing.primary_host = this
+    context.multiprocessing.active_processes = {this}
+    context.multiprocessing.barrier_sync_key_prefix = f"process-{this}"
+    # Whatever the context says, Orbax 0.12 compares the path with all processes before it saves.
+    with context, mock.patch.object(multihost, "process_count", return_value=1):
+        yield
 
 
 @contextlib.contextmanager
@@ -316,6 +339,11 @@ def _is_key(leaf: Any) -> bool:
 def _storable(leaf: Any) -> Any:
     """PRNG keys are stored as the integers that they are made of."""
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _host(leaf: Any) -> Any:
+    """Orbax does not write arrays of one process among several; NumPy's it does."""
+    return leaf if jax.process_count() == 1 else np.asarray(leaf)
 
 
 def _spec(leaf: Any) -> str:

@@ -1,4 +1,4 @@
-"""Many steps as one compiled call over a data set that lies on the device."""
+"""Many steps as one compiled call, over a data set that lies on the device or over batches that are fed to it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def make_run_steps(
     batch_size: int,
     max_steps: int,
     layout: Layout,
+    streamed: bool = False,
 ) -> RunSteps:
     """Compiles `run_steps(state, data, num_steps) -> (state, metrics, finite)`.
 
@@ -40,11 +41,15 @@ def make_run_steps(
         batch_size: B, the batch over all devices.
         max_steps: the longest call; at most an epoch.
         layout: how the batch is spread over devices.
+        streamed: whether the data are batches that `feed.py` hands over, in the order in which they are gathered here
+            otherwise.
 
     Returns:
-        A function of the state (donated), the training split `{"image": uint8 [N, H, W, C], "label": int32 [N]}` and
-        `num_steps <= max_steps`; it returns the state, metrics of shape [max_steps], of which the first `num_steps`
-        count, and whether everything in the state is finite, bool [].
+        A function of the state (donated), the data and `num_steps <= max_steps`; it returns the state, metrics of shape
+        [max_steps], of which the first `num_steps` count, and whether everything in the state is finite, bool []. The
+        data are the training split `{"image": uint8 [N, H, W, C], "label": int32 [N]}`; streamed, they are the block of
+        batches that the step is in, `{"image": uint8 [max_steps, A, B/A, H, W, C], "label", "index", "epoch": int32
+        [max_steps, A, B/A]}`, step t at place `t mod max_steps`.
     """
 
     def run_steps(state: TrainState, data: Batch, num_steps: jax.Array) -> tuple[TrainState, Metrics, jax.Array]:
@@ -52,14 +57,26 @@ def make_run_steps(
         share = batch_size // layout.num_devices if layout.mapped else batch_size
         size = share // recipe.accumulate
         order_key, augment_key = jax.random.split(jax.random.fold_in(state.key, jnp.int32(-1)))
-        order = order_from(order_key, state.step * batch_size, len(data["label"]))
+
+        if streamed:
+
+            def examples(step: jax.Array, part: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+                at = step % max_steps
+                return tuple(data[name][at, part] for name in ("image", "label", "index", "epoch"))  # type: ignore[return-value]
+
+        else:
+            order = order_from(order_key, state.step * batch_size, len(data["label"]))
+
+            def examples(step: jax.Array, part: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+                start = step * batch_size + part * size
+                if axis_name is not None:
+                    start += jax.lax.axis_index(axis_name) * share
+                index, epoch = batch_at(order, start, size)
+                return data["image"][index], data["label"][index], index, epoch
 
         def part_of(step: jax.Array, part: jax.Array) -> Batch:
-            start = step * batch_size + part * size
-            if axis_name is not None:
-                start += jax.lax.axis_index(axis_name) * share
-            index, epoch = batch_at(order, start, size)
-            image, label = layout.constrain((data["image"][index], data["label"][index]))
+            image, label, index, epoch = examples(step, part)
+            image, label = layout.constrain((image, label))
             return augment(augment_key, epoch, index, {"image": image, "label": label})
 
         def step(state: TrainState) -> tuple[TrainState, Metrics]:
@@ -76,4 +93,4 @@ def make_run_steps(
         state, history = jax.lax.fori_loop(0, num_steps, body, (state, history))
         return state, history, is_finite(state)
 
-    return layout.compile(run_steps)
+    return layout.compile(run_steps, rows=streamed)

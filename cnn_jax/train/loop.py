@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from cnn_jax.config import Config, resolve
 from cnn_jax.data import Dataset, load_dataset
@@ -19,9 +19,11 @@ from cnn_jax.train import divergence
 from cnn_jax.train.build import DataSpec, Program, abstract_state, build
 from cnn_jax.train.cache import use_compilation_cache
 from cnn_jax.train.checkpoint import Checkpoints
+from cnn_jax.train.distributed import AgreedStop, Processes, loss_named
+from cnn_jax.train.feed import EvaluationFeed, OnDevice, TrainingData, TrainingFeed
 from cnn_jax.train.judge import better
-from cnn_jax.train.memory import out_of_memory_named
-from cnn_jax.train.metrics import MetricsLog
+from cnn_jax.train.memory import decoded_limit, out_of_memory_named
+from cnn_jax.train.metrics import MetricsLog, NoLog
 from cnn_jax.train.plateau import after_evaluation
 from cnn_jax.train.preflight import preflight, try_checkpoint
 from cnn_jax.train.progress import Listener, ProgressBar, Silence
@@ -51,6 +53,8 @@ def train(
         progress: True shows a bar on standard error; a `Listener` is told how the run goes on.
         stop_at: a step at which to save and stop as if a signal had come.
 
+    Where several processes run this (`distributed.start`), the first one writes the workdir, and all return the same.
+
     Returns:
         The final metrics, as `DONE` holds them: `step`, `ended` (why there), `best_step` (chosen on the validation
         split), `train`, `validation`, and `test`, measured once, on the best checkpoint.
@@ -67,55 +71,100 @@ def train(
     if (workdir / DONE).is_file():
         return read_json(workdir / DONE)
     use_compilation_cache()
+    processes = Processes.here()
     if dataset is None:
-        dataset = load_config_data(config)
+        with processes.first_before_others("data"):
+            dataset = load_config_data(config)
     spec = DataSpec.of(dataset)
     program = build(config, spec)
+    if not processes.first:
+        progress = Silence()
     if isinstance(progress, bool):
         progress = ProgressBar(f"{config.model.name} seed {config.seed}") if progress else Silence()
     for line in preflight(program, config, spec, workdir).lines():
         progress.note(line)
-    open_workdir(workdir, config)
-    write_json(workdir / DATASET, spec._asdict())
-    write_environment(workdir)
-    with out_of_memory_named(config), StopRequest(stop_at) as stop:
-        return _Run(config, workdir, program, dataset, progress, stop).finish()
+    if processes.first:
+        open_workdir(workdir, config)
+        write_json(workdir / DATASET, spec._asdict())
+        write_environment(workdir)
+    with out_of_memory_named(config), loss_named(), StopRequest(stop_at) as request:
+        stop = AgreedStop(request, processes)
+        return _Run(config, workdir, program, dataset, progress, stop, processes).finish()
 
 
 def load_config_data(config: Any) -> Dataset:
-    """The data set that a config names."""
-    return load_dataset(config.data, validation=config.validation, seed=0, image_size=config.image_size, fit=config.fit)
+    """The data set that a config names, in memory or left in its files as `config.input` has it."""
+    return load_dataset(
+        config.data,
+        validation=config.validation,
+        seed=0,
+        image_size=config.image_size,
+        fit=config.fit,
+        memory=decoded_limit(config.input),
+    )
 
 
 class _Run:
     """One process's share of a training run."""
 
     def __init__(
-        self, config: Any, workdir: Path, program: Program, dataset: Dataset, listener: Listener, stop: StopRequest
+        self,
+        config: Any,
+        workdir: Path,
+        program: Program,
+        dataset: Dataset,
+        listener: Listener,
+        stop: AgreedStop,
+        processes: Processes,
     ):
         self.config, self.workdir, self.program, self.listener, self.stop = config, workdir, program, listener, stop
-        self.data = {
-            name: program.layout.put({"image": split.image, "label": split.label})
+        self.processes = processes
+        self.num_examples = len(dataset.splits["train"])
+        self.held_out = {
+            name: program.evaluate.put(split, config.workers)
             for name, split in dataset.splits.items()
-            if len(split.label)
+            if name != "train" and len(split)
         }
-        self.steps_per_epoch = math.ceil(len(dataset.splits["train"].label) / config.batch_size)
+        self.steps_per_epoch = math.ceil(self.num_examples / config.batch_size)
         self.checkpoints = Checkpoints(workdir / "checkpoints", better)
         self.state, self.meta = self._start()
         self.step = int(self.state.step)
-        self.log = MetricsLog(workdir, self.step)
+        self.data = self._training_data(dataset)
+        self.log = MetricsLog(workdir, self.step) if processes.first else NoLog()
         self.listener.start(total_steps=program.total_steps, step=self.step, batch_size=config.batch_size)
 
     def _start(self) -> tuple[TrainState, dict[str, Any]]:
         if self.checkpoints.all():
             state, checkpoint = self.checkpoints.restore("latest", abstract_state(self.program))
-            self.checkpoints.set_aside(after=checkpoint.step)
+            self.processes.barrier("restored")
+            if self.processes.first:
+                self.checkpoints.set_aside(after=checkpoint.step)
+            self.processes.barrier("set aside")
             return self.program.layout.put(state), checkpoint.meta
         state = fresh_state(self.program, self.config, self.workdir, self.listener)
-        seconds = try_checkpoint(self.checkpoints, state)
-        self.listener.note(f"a checkpoint saved and restored in {seconds:.2f} s")
+        self.processes.barrier("nothing to restore")
+        if self.processes.first:
+            seconds = try_checkpoint(self.checkpoints, state)
+            self.listener.note(f"a checkpoint saved and restored in {seconds:.2f} s")
         meta = {"window": {}, "validation": None, "waited": 0, "seconds": 0.0}
         return self.program.layout.put(state), meta
+
+    def _training_data(self, dataset: Dataset) -> TrainingData:
+        split, layout = dataset.splits["train"], self.program.layout
+        if not dataset.streamed:
+            return OnDevice(split, layout)
+        feed = TrainingFeed(
+            split,
+            layout,
+            self.state.key,
+            batch_size=self.config.batch_size,
+            parts=self.config.accumulate,
+            block_steps=self.program.max_steps,
+            steps=range(self.step, self.program.total_steps),
+            workers=self.config.workers,
+        )
+        feed.check(self.step, self.meta.get("data"))
+        return feed
 
     def finish(self) -> dict[str, Any]:
         """Trains to the end, evaluates the best checkpoint on the test split, writes DONE."""
@@ -123,9 +172,14 @@ class _Run:
             self._train()
             final = self._final_metrics()
         finally:
+            self.data.close()
+            for split in self.held_out.values():
+                if isinstance(split, EvaluationFeed):
+                    split.close()
             self.listener.close()
             self.log.close()
-        write_json(self.workdir / DONE, final)
+        if self.processes.first:
+            write_json(self.workdir / DONE, final)
         return final
 
     def _train(self) -> None:
@@ -133,15 +187,17 @@ class _Run:
         while not self._ended():
             num_steps = min(self._to_next_event(), limit)
             started = time.perf_counter()
-            self.state, columns, finite = self.program.run_steps(self.state, self.data["train"], jnp.int32(num_steps))
+            data = self.data.at(self.step)
+            self.state, columns, finite = self.program.run_steps(self.state, data, np.int32(num_steps))
             columns = {name: column[:num_steps].tolist() for name, column in jax.device_get(columns).items()}
             seconds = time.perf_counter() - started
             self.step += num_steps
             self.meta["seconds"] += seconds
             self._refuse_divergence(columns, bool(finite))
             self._record(columns, num_steps, seconds)
-            fits = max(1, int(_SECONDS_PER_CALL * num_steps / seconds))
+            fits = max(1, int(_SECONDS_PER_CALL * num_steps / self.processes.all_of(seconds)[0]))
             limit = min(self.program.max_steps, max(limit + 1, fits) if limit == 1 else fits)
+            self.stop.agree()
             self._evaluate_and_save()
             if self.stop.due(self.step) and not self._ended():
                 raise Preempted(1, f"stopped by {self.stop.reason} at step {self.step}; the same command goes on")
@@ -157,6 +213,8 @@ class _Run:
         """Steps until something other than a step is due."""
         every = [self.config.log_every, self._every("eval_every"), self._every("checkpoint_every")]
         steps = [self.program.total_steps - self.step, *(n - self.step % n for n in every)]
+        if (left := self.data.steps_left(self.step)) is not None:
+            steps.append(left)
         return min(steps + [at - self.step for at in (self.stop.at,) if at is not None and at > self.step])
 
     def _every(self, key: str) -> int:
@@ -206,22 +264,29 @@ class _Run:
         self.meta["window"] = {}
 
     def _epoch(self) -> float:
-        return self.step * self.config.batch_size / len(self.data["train"]["label"])
+        return self.step * self.config.batch_size / self.num_examples
 
     def _evaluate_and_save(self) -> None:
         improved = False
         self.meta["validation"] = None
-        if "validation" in self.data and self._due(self._every("eval_every")):
+        if "validation" in self.held_out and self._due(self._every("eval_every")):
             improved = self._evaluate()
         if self._ended() and self.meta["window"]:
             self._log_window()
         if improved or self.stop.due(self.step) or self._ended() or self._due(self._every("checkpoint_every")):
-            self.checkpoints.save(self.step, self.state, self.meta)
+            self._save()
+
+    def _save(self) -> None:
+        self.meta["data"] = self.data.position(self.step)
+        self.processes.barrier("save")  # until now others may still have looked at what is on disk
+        if self.processes.first:
+            self.checkpoints.save(self.step, self.program.layout.fetch(self.state), self.meta)
+        self.processes.barrier("saved")
 
     def _evaluate(self) -> bool:
         """Evaluates on the validation split; whether the result is the best so far."""
         started = time.perf_counter()
-        metrics = self.program.evaluate(self.state.eval_variables, self.data["validation"])
+        metrics = self.program.evaluate(self.state.eval_variables, self.held_out["validation"])
         self.meta["seconds"] += time.perf_counter() - started
         self.meta["validation"] = metrics
         self.log.write(self.step, "validation", {"epoch": self._epoch(), **metrics})
@@ -252,8 +317,8 @@ class _Run:
             "validation": best.meta["validation"],
             "seconds": round(self.meta["seconds"], 3),
         }
-        if "test" in self.data:
-            final["test"] = self.program.evaluate(variables, self.data["test"])
+        if "test" in self.held_out:
+            final["test"] = self.program.evaluate(variables, self.held_out["test"])
             self.log.write(self.step, "test", final["test"])
             self.listener.evaluated(best.step, "test", final["test"])
         return final

@@ -1,10 +1,11 @@
-"""Running out of memory on a device, in one line that says what to lower."""
+"""How much memory a device has for data, and running out of it, in one line that says what to lower."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,6 +14,37 @@ from cnn_jax.errors import ConfigError
 
 # XLA's words on CPU and GPU, and on TPU.
 _SIZES = re.compile(r"(?:allocate|allocating|of size|Used|needs?)\s+([\d.]+\s*(?:[KMGT]i?B?|bytes))", re.IGNORECASE)
+
+
+DATA_SHARE = 0.5
+"""With `config.input=auto`, data that takes more of a device's free memory than this stays in its files."""
+
+
+def decoded_limit(data_input: str) -> int | None:
+    """How many bytes the decoded images of all splits may take on a device.
+
+    Args:
+        data_input: `config.input`.
+
+    Returns:
+        None for any number, 0 for none.
+    """
+    if data_input == "auto":
+        free = free_memory(jax.local_devices()[0])
+        return None if free is None else int(DATA_SHARE * free)
+    return None if data_input == "device" else 0
+
+
+def free_memory(device: Any) -> int | None:
+    """Bytes that are free on a device of this process, or None where it does not say; on CPU those of the machine."""
+    stats = device.memory_stats()
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    meminfo = Path("/proc/meminfo")
+    if device.platform == "cpu" and meminfo.is_file():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    return None
 
 
 @contextlib.contextmanager

@@ -42,6 +42,16 @@ class MetricsLog:
         self._events.close()
 
 
+class NoLog:
+    """Stands where a `MetricsLog` would stand in a process that writes nothing."""
+
+    def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
     lines = []

@@ -17,6 +17,8 @@ from cnn_jax.errors import CheckpointError, ConfigError
 from cnn_jax.tasks import Task
 from cnn_jax.train.build import DataSpec, Program, abstract_state
 from cnn_jax.train.checkpoint import KEEP, Checkpoints
+from cnn_jax.train.feed import host_bytes
+from cnn_jax.train.memory import free_memory
 from cnn_jax.train.state import TrainState
 
 # The best, the latest ones and the one being written.
@@ -31,7 +33,7 @@ class Preflight(NamedTuple):
         epochs: passes over the training split.
         parameters: trainable numbers.
         state_bytes: parameters, optimiser, statistics and averages.
-        data_bytes: all splits, on the device.
+        data_bytes: all splits, on the device; streamed, what is read ahead, on the host and on the device.
         activation_bytes: what one part of a batch keeps for its gradient on a device, before the compiler saves any;
             most of the parameters are in it once more, which stands for the gradient's own size.
         device_bytes: memory of the device that is free, or None where it does not say.
@@ -75,15 +77,18 @@ def preflight(program: Program, config: Any, spec: DataSpec, workdir: Path) -> P
     """
     state = abstract_state(program)
     state_bytes = _bytes(jax.tree.leaves(state))
-    num_images = sum(spec.sizes.values())
+    image_bytes = int(np.prod(spec.image_shape)) + 4
+    data_bytes = sum(spec.sizes.values()) * image_bytes
+    if spec.streamed:
+        data_bytes = host_bytes(config.batch_size * image_bytes, program.max_steps, config.workers)
     found = Preflight(
         program.total_steps,
         program.total_steps * config.batch_size / spec.sizes["train"],
         sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         state_bytes,
-        num_images * (int(np.prod(spec.image_shape)) + 4),
+        data_bytes,
         _activations(program.task, program.create_state, _part(program, config), spec.image_shape),
-        _free_memory(program.layout.devices[0]),
+        free_memory(program.layout.local_devices[0]),
         _COPIES * state_bytes,
         shutil.disk_usage(next(p for p in (workdir, *workdir.absolute().parents) if p.exists())).free,
     )
@@ -153,17 +158,6 @@ def _activations(task: Task, create_state: Any, images: int, image_shape: tuple[
         return jax.vjp(lambda p: task.loss({"params": p, **model_state}, batch, key)[0], params)[1]
 
     return _bytes(jax.tree.leaves(jax.eval_shape(residuals, state.params, state.model_state, batch, state.key)))
-
-
-def _free_memory(device: Any) -> int | None:
-    stats = device.memory_stats()
-    if stats and "bytes_limit" in stats:
-        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    meminfo = Path("/proc/meminfo")
-    if device.platform == "cpu" and meminfo.is_file():
-        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    return None
 
 
 def _bytes(leaves: Iterable[Any]) -> int:

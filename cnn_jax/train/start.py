@@ -31,7 +31,8 @@ def fresh_state(program: Program, config: Any, workdir: Path, listener: Listener
         return state
     variables, transfer = start_from(state.variables, program.num_classes, config.init_from, config.init_layers)
     listener.note(str(transfer))
-    write_json(workdir / TRANSFER, transfer._asdict())
+    if jax.process_index() == 0:
+        write_json(workdir / TRANSFER, transfer._asdict())
     # The optimiser and the average begin with the weights that training begins with.
     params, model_state = variables["params"], {k: v for k, v in variables.items() if k != "params"}
     return dataclasses.replace(

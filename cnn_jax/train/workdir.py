@@ -19,6 +19,9 @@ CONFIG, ENVIRONMENT, DATASET, DONE = "config.json", "environment.json", "dataset
 TRANSFER = "transfer.json"
 _PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
 
+# How a run is computed, and not what: it may go on with other devices and with other readers of its data.
+_MAY_CHANGE = ("num_devices", "input", "workers")
+
 
 def check_workdir(workdir: Path, config: Config) -> None:
     """Refuses a workdir that belongs to another config.
@@ -30,6 +33,8 @@ def check_workdir(workdir: Path, config: Config) -> None:
     if not file.is_file():
         return
     theirs = resolve(read_json(file))  # a key that has come since has its default there
+    with theirs.unlocked():
+        theirs.update({key: config[key] for key in _MAY_CHANGE})
     if canonical_json(theirs) != canonical_json(config):
         changed = "; ".join(difference(config, theirs))
         raise ConfigError(11, f"{workdir} was made with another config ({changed}): use another --workdir")

@@ -1,0 +1,119 @@
+"""Watches over whoever reads data: a reader that died, left or hangs is named, with the file it was at."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import struct
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+from cnn_jax.errors import DataError
+
+HANG_SECONDS = 20
+"""A reader that has been at one image for so long hangs: the largest image allowed decodes in a few seconds."""
+START_SECONDS = 120
+"""A process that has not begun to read after so long hangs as well: it imports Python and little else."""
+_NOTHING = -1
+
+
+class Readers:
+    """The processes that read one stream. Each keeps a file of eight bytes: which example it is reading.
+
+    Args:
+        name: index of an example -> its name in messages.
+    """
+
+    def __init__(self, name: Callable[[int], str]):
+        self._name = name
+        self.directory = tempfile.mkdtemp(prefix="cnn-jax-readers-")
+        self._clean = weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
+        self._seen: dict[int, tuple[int, int]] = {}
+        self._idle = 0
+
+    def check(self) -> None:
+        """To be called once for every second that a batch has been waited for.
+
+        Time is counted in such calls and not by the clock: a machine that slept is no reader that hangs.
+
+        Raises:
+            DataError: a reader is gone, or none has got on for `HANG_SECONDS`.
+        """
+        now = self._progress()
+        alive = {process.pid for process in multiprocessing.active_children()} | {os.getpid()}
+        for pid, (index, _) in now.items():
+            if pid not in alive:
+                raise DataError(141, f"a data worker (process {pid}) ended by itself{self._while(index)}: {_AGAIN}")
+        self._idle = self._idle + 1 if now == self._seen else 0
+        self._seen = now
+        if self._idle >= (HANG_SECONDS if now else START_SECONDS):
+            stuck = next((index for index, _ in now.values() if index != _NOTHING), _NOTHING)
+            self.kill()
+            raise DataError(
+                142,
+                f"no data for {self._idle} s{self._while(stuck)}: is the disk or the network behind it gone? {_AGAIN}",
+            )
+
+    def died(self, error: Exception) -> DataError:
+        """What to say when Grain reports that a process is gone."""
+        index = next((index for index, _ in self._progress().values() if index != _NOTHING), _NOTHING)
+        words = " ".join(str(error).split()).partition(". Search the logs")[0]
+        code = words.rpartition(" ")[2]
+        hint = f"{_HINTS[code]}; {_AGAIN}" if code in _HINTS else _AGAIN
+        return DataError(141, f"a data worker died ({words}){self._while(index)}: {hint}")
+
+    def reset(self) -> None:
+        """Forgets how long was waited: a batch has come."""
+        self._idle = 0
+
+    def kill(self) -> None:
+        """Ends what may not end by itself, a reader stopped or stuck in a system call."""
+        for pid in self._progress():
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+
+    def _progress(self) -> dict[int, tuple[int, int]]:
+        """Of every reader, by process: the example it is at, and when it began it."""
+        found = {}
+        for file in Path(self.directory).iterdir():
+            content = file.read_bytes()
+            if len(content) == _AT.size:
+                found[int(file.name)] = (_AT.unpack(content)[0], file.stat().st_mtime_ns)
+        return found
+
+    def _while(self, index: int) -> str:
+        return "" if index == _NOTHING else f" while it was at {self._name(index)}"
+
+
+class Reader:
+    """One process's end of `Readers`.
+
+    Args:
+        directory: `Readers.directory`.
+    """
+
+    def __init__(self, directory: str):
+        self._directory = directory
+        self._file: int | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_directory": self._directory, "_file": None}
+
+    def at(self, index: int = _NOTHING) -> None:
+        """Notes the example that is read next; nothing yet by default."""
+        if self._file is None:
+            self._file = os.open(os.path.join(self._directory, str(os.getpid())), os.O_WRONLY | os.O_CREAT, 0o600)
+        os.pwrite(self._file, _AT.pack(index), 0)
+
+
+_AT = struct.Struct("<q")
+# What usually ends a process with this exit code.
+_HINTS = {
+    "-7": "/dev/shm is full: give it more room, or lower config.batch_size or config.workers",
+    "-9": "the machine may be out of memory: lower config.batch_size or config.workers",
+}
+_AGAIN = "the same command goes on from the last checkpoint"
