@@ -41,7 +41,8 @@ def _run(options: argparse.Namespace, overrides: list[str], directory: Path) -> 
     from cnn_jax.sweep.ledger import chosen, committed, differences, run_claim, write_claim
 
     documents, fallen = [], False
-    for question in chosen(directory, options.again):
+    questions = chosen(directory, options.again)
+    for question in questions:
         document = run_claim(
             question,
             Path(options.workdir) / question.name,
@@ -55,8 +56,6 @@ def _run(options: argparse.Namespace, overrides: list[str], directory: Path) -> 
         document["stands"] = None if stored is None else stored["verdict"] == document["verdict"]
         documents.append(document)
         fallen |= document["stands"] is False
-        if options.write:
-            write_claim(question, {key: value for key, value in document.items() if key != "stands"})
         if not options.json:
             print(f"{question.id} {question.name}: {document['verdict']}: {document['says']}")
             for row in document["compared"]:
@@ -65,6 +64,9 @@ def _run(options: argparse.Namespace, overrides: list[str], directory: Path) -> 
                     f"    {row['what']}: published {_shown(row['published'])}, here {_shown(row['measured'])}, {mark}"
                 )
             print(f"    {_standing(document['stands'], changed)}")
+    if options.write:  # at the end: a result that is written changes the tree that the next one is said to come from
+        for question, document in zip(questions, documents, strict=True):
+            write_claim(question, {key: value for key, value in document.items() if key != "stands"})
     print_json(documents) if options.json else None
     return 1 if fallen and not options.write else 0
 

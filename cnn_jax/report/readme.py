@@ -2,7 +2,8 @@
 
 A section between `<!-- generated: NAME -->` and `<!-- end -->` is replaced by the table of
 `experiments/results/NAME.json`, or by its answer in words where the mark says `NAME:answer`. Nothing in such a section
-is written by hand. NAME `recipes` stands for all networks trained by a recipe of their own, in one table.
+is written by hand. NAME `recipes` stands for all networks trained by a recipe of their own, in one table, and
+`ledger` for all claims of `experiments/results/claims/`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cnn_jax.errors import CheckpointError, CnnJaxError, ConfigError
 from cnn_jax.report.page import budget_line, device_line, length, machine
@@ -21,6 +23,8 @@ from cnn_jax.report.words import answer, column, count, duration, plus_minus
 
 _SECTION = re.compile(r"<!-- generated: (?P<name>\S+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 RECIPES = "recipes"
+LEDGER = "ledger"
+_CLAIMS = "claims"  # the folder of the ledger's results
 _OPENING = re.compile(r"<!-- generated:")
 
 
@@ -78,7 +82,22 @@ def recipe_table(recipes: Sequence[Results]) -> str:
     return "\n".join([*lines, "", "Mean ± half the 95% t interval over seeds.", ""])
 
 
+def ledger_table(claims: Sequence[Mapping[str, Any]]) -> str:
+    """The claims with what was published, what was found here, and the verdict, as one Markdown table."""
+    lines = ["| | claim | published | found here | n | verdict |", "|---|---|---|---|---:|---|"]
+    for claim in sorted(claims, key=lambda claim: _by_number(claim["id"])):
+        n = "exact" if claim["exact"] else str(claim["n"])
+        cells = [_plain(str(claim[key])) for key in ("claim", "published", "says")]
+        lines.append(f"| {claim['id']} | {' | '.join(cells)} | {n} | **{claim['verdict']}** |")
+    return "\n".join([*lines, ""])
+
+
 def _section(name: str, results: Path) -> str:
+    if name == LEDGER:
+        claims = [_claim(file) for file in sorted((results / _CLAIMS).glob("*.json"))]
+        if not claims:
+            raise CheckpointError(131, f"{results / _CLAIMS} holds no results: cnn-jax claims --run all --write")
+        return f"<!-- generated: {name} -->\n{ledger_table(claims)}<!-- end -->"
     if name == RECIPES:
         recipes = [found for file in sorted(results.glob("*.json")) if (found := _recipe(file))]
         if not recipes:
@@ -99,6 +118,30 @@ def _recipe(file: Path) -> Results | None:
     except ValueError as error:
         raise CheckpointError(21, f"{file} is damaged ({error}): run the sweep again to rewrite it") from error
     return parse_results(raw, str(file)) if isinstance(raw, dict) and raw.get("preset") == "recipe" else None
+
+
+def _claim(file: Path) -> Mapping[str, Any]:
+    """A claim's result.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        claim = json.loads(file.read_text(encoding="utf-8"))
+        missing = {"id", "claim", "published", "says", "exact", "n", "verdict"} - claim.keys()
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(132, f"{file} is damaged ({error}): cnn-jax claims --run {file.stem} --write") from error
+    if missing:
+        raise CheckpointError(
+            132, f"{file} lacks {', '.join(sorted(missing))}: cnn-jax claims --run {file.stem} --write"
+        )
+    return claim
+
+
+def _by_number(number: str) -> tuple[str, int]:
+    """C9 before C10, and all of C before L."""
+    letters = number.rstrip("0123456789")
+    return letters, int(number[len(letters) :] or 0)
 
 
 def _plain(words: str) -> str:
