@@ -187,6 +187,7 @@ def _checked(key: str, value: Any) -> Any:
     field = SCHEMA.get(key, RATE_FACTOR if key.startswith(RATE_GROUPS + ".") else None)
     if field is None:
         return value
+    given = value
     if int in field.types and float not in field.types and isinstance(value, float) and value.is_integer():
         value = int(value)  # 1e5 is how people write a whole number of steps
     if float in field.types and isinstance(value, int) and not isinstance(value, bool):
@@ -194,7 +195,7 @@ def _checked(key: str, value: Any) -> Any:
     wrong_type = not isinstance(value, field.types) or (isinstance(value, bool) and bool not in field.types)
     if wrong_type or (isinstance(value, float) and not math.isfinite(value)) or not field.legal(value):
         wanted = field.says or " or ".join(t.__name__ for t in field.types)
-        raise ConfigError(5 if wrong_type else 6, f"config.{key}={value!r} must be {wanted}")
+        raise ConfigError(5 if wrong_type else 6, f"config.{key}={given!r} must be {wanted}")
     return value
 
 

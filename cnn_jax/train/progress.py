@@ -89,13 +89,14 @@ class ProgressBar:
     def evaluated(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         """Prints one line."""
         line = f"{self._title} step {step}/{self._total}: {split} error {100 * (1 - metrics['accuracy']):.2f}%"
-        self._console.print(f"{time.strftime('%H:%M:%S')} {line}, loss {metrics['loss']:.4f}", highlight=False)
+        self._print(f"{line}, loss {metrics['loss']:.4f}")
 
     def note(self, text: str) -> None:
         """Prints one line."""
-        self._console.print(
-            f"{time.strftime('%H:%M:%S')} {self._title}: {text}", highlight=False, markup=False, soft_wrap=True
-        )
+        self._print(f"{self._title}: {text}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(f"{time.strftime('%H:%M:%S')} {line}", highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
