@@ -3,8 +3,7 @@
 Id: C35
 Claim: doubling the dilation from layer to layer grows the receptive field exponentially, at a cost linear in depth.
 Source: Yu and Koltun 2016, "Multi-Scale Context Aggregation by Dilated Convolutions", figure 1 and table 1.
-Published: fields 3, 7, 15, 31 at dilations 1, 2, 4, 8, where plain 3x3 layers have 3, 5, 7, 9; 3, 5, 9, 17, 33, 65,
-    67, 67 along the context module.
+Published: fields 3, 7, 15, 31 at dilations 1, 2, 4, 8, and 3, 5, 7, 9 without; 67 for the context module.
 Rule: reproduced if all fields agree, both by the formula and by the pixels on which the gradient of the middle output
     is not zero, and every layer of the dilated stack has the weights of the plain one.
 Cost: exact; seconds.

@@ -2,10 +2,9 @@
 
 Id: C43
 Claim: convolution commutes with translation; a fully connected layer does not; a whole network is not invariant.
-Source: lectures on convolutional networks (ETH part II, "translation equivariance"; Pollefeys); Goodfellow et al. 2016,
+Source: ETH part II, lecture on convolutional networks ("translation equivariance"); Pollefeys; Goodfellow et al. 2016,
     Deep Learning, section 9.2.
-Published: exact with wrapped borders; exact in the interior with zero padding; with stride s, for shifts that are
-    multiples of s only.
+Published: exact with wrapped borders, and inside with zero padding; with stride s, for multiples of s only.
 Rule: reproduced if, on whole numbers, the difference between shifting before and after is 0 wherever the claim says so,
     and above 0 wherever it says not.
 Cost: exact; seconds.

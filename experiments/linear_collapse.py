@@ -2,7 +2,7 @@
 
 Id: C49
 Claim: a stack of linear layers, or of convolutions, is one linear layer, or one convolution; an activation breaks that.
-Source: lectures on convolutional networks (Stachniss; Pollefeys, "why non-linear activations").
+Source: Stachniss, lecture on neural networks; Pollefeys ("why non-linear activations").
 Published: f * (g1 * ... * gn) = f * g for convolutions; W3 (W2 (W1 x)) = (W3 W2 W1) x for layers.
 Rule: reproduced if on whole numbers both sides are equal exactly, and differ with ReLU between the layers.
 Cost: exact; seconds.

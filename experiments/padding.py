@@ -18,7 +18,7 @@ from cnn_jax import ops
 from cnn_jax.sweep.claims import Finding, all_hold, compare
 
 SIZES, FILTER = (32, 28, 24, 20), 5
-USES = {"corner": ((0, 0), 1), "beside the corner": ((0, 1), 2), "edge": ((0, 3), 3), "inner": ((3, 3), 9)}
+USES = {"corner": ((0, 0), 1), "beside it": ((0, 1), 2), "edge": ((0, 3), 3), "inner": ((3, 3), 9)}
 
 
 def claim() -> Finding:

@@ -13,8 +13,8 @@ Cost: 1,000 draws a run, each judged on 4,000 images where CS231n takes all 50,0
 
     cnn-jax claims --run random_search --config.data=folder:PATH
 
-What is found for local search is above what is published. It starts from zeros and steps by 1e-4 in units of the pixels,
-as CS231n does; there the start is random, with numbers ten times the step. Nobody has separated start and loss here.
+What is found for local search lies above what is published. Steps are 1e-4 in units of the pixels, as in CS231n; there
+they start from random numbers ten times as large, here from zeros. Whether that or the loss does it is not measured.
 
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
 """

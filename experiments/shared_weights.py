@@ -4,9 +4,9 @@ Id: L01
 Claim: a convolution needs few parameters where a fully connected layer needs millions, as its weights are shared.
 Source: TUM, Introduction to Deep Learning, lecture on convolutions; ETH part II, exercise "number of parameters";
     Pollefeys; CS231n (AlexNet's first layer).
-Published: FC: 3,000,000,000 weights from a 1000x1000x3 image to 1,000 units, 524,288 from 64x64 to 128. Convolution:
-    760 parameters for ten 5x5x3 filters, 35 K in AlexNet's first layer, which would be 105,705,600 unshared. The
-    exercise: 1,090,560 weights in FC layers 4096-256-128-64-16, 705,424 with three 5x5 convolutions of 16 filters.
+Published: FC from 1000x1000x3 to 1,000 units 3,000,000,000 weights, from 64x64 to 128 524,288; ten 5x5x3 filters 760
+    parameters; AlexNet's first layer 35 K, unshared 105,705,600; the exercise 1,090,560 by FC layers, 705,424 by
+    convolutions.
 Rule: reproduced if all counts agree exactly, 35 K to the digits printed.
 Cost: exact; seconds.
 """

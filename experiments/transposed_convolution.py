@@ -1,12 +1,12 @@
 """Is a transposed convolution the transpose of a convolution's matrix?
 
 Id: C58
-Claim: convolution is a matrix C; its backward pass, and the transposed convolution, multiply by C^T; with a kernel that
-    the stride does not divide, outputs overlap unevenly (the checkerboard).
+Claim: convolution is a matrix C; its backward pass, and the transposed convolution, multiply by C^T; where the stride
+    does not divide the kernel, outputs overlap unevenly (the checkerboard).
 Source: Dumoulin and Visin 2016, "A guide to convolution arithmetic for deep learning", section 4.1; TUM, lecture on
     convolutions; Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
-Published: a 3x3 kernel on a 4x4 image is a 4x16 matrix whose rows are the first, w00 w01 w02 0 w10 w11 w12 0 w20 w21
-    w22 0 0 0 0 0, moved by 0, 1, 4 and 5 places.
+Published: a 3x3 kernel on a 4x4 image is a 4x16 matrix: w00 w01 w02 0 w10 w11 w12 0 w20 w21 w22 and zeros, moved by 0,
+    1, 4 and 5 places.
 Rule: reproduced if C agrees entry by entry; the columns that `conv_transpose` and the gradient of `conv` give on the
     unit images are C^T exactly; and inner outputs of stride 2 are reached 1, 2 or 4 times at kernel 3, always 4 times
     at kernel 4.

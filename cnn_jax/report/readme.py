@@ -84,11 +84,15 @@ def recipe_table(recipes: Sequence[Results]) -> str:
 
 def ledger_table(claims: Sequence[Mapping[str, Any]]) -> str:
     """The claims with what was published, what was found here, and the verdict, as one Markdown table."""
-    lines = ["| | claim | published | found here | n | verdict |", "|---|---|---|---|---:|---|"]
+    lines = ["| | question | published | found here | n | verdict |", "|---|---|---|---|---:|---|"]
     for claim in sorted(claims, key=lambda claim: _by_number(claim["id"])):
-        n = "exact" if claim["exact"] else str(claim["n"])
-        cells = [_plain(str(claim[key])) for key in ("claim", "published", "says")]
-        lines.append(f"| {claim['id']} | {' | '.join(cells)} | {n} | **{claim['verdict']}** |")
+        who = str(claim["source"]).partition(",")[0]
+        cells = [
+            f"[{claim['id']}](experiments/{claim['name']}.py)", _plain(str(claim["title"])),
+            _plain(f"{who}: {claim['published']}"), _plain(str(claim["says"])),
+            "exact" if claim["exact"] else str(claim["n"]), f"**{claim['verdict']}**",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
@@ -128,7 +132,7 @@ def _claim(file: Path) -> Mapping[str, Any]:
     """
     try:
         claim = json.loads(file.read_text(encoding="utf-8"))
-        missing = {"id", "claim", "published", "says", "exact", "n", "verdict"} - claim.keys()
+        missing = {"id", "name", "title", "source", "published", "says", "exact", "n", "verdict"} - claim.keys()
     except (ValueError, AttributeError) as error:
         raise CheckpointError(132, f"{file} is damaged ({error}): cnn-jax claims --run {file.stem} --write") from error
     if missing:
