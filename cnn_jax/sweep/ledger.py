@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.config import difference, resolve, to_dict
 from cnn_jax.errors import CheckpointError, ConfigError
 from cnn_jax.sweep.board import Board
 from cnn_jax.sweep.claims import Finding, Question, read_questions
@@ -118,13 +119,15 @@ def run_claim(
     finding = question.judge(table(results["cells"]))
     # A folder's path is of one machine: its last part is what the data is called.
     source, _, name = results["data"].partition(":")
+    data = Path(name).name if source == "folder" else results["data"]
     return _document(
         question,
         finding,
         {key: value for key, value in results["environment"].items() if key not in _OF_NO_INTEREST},
         seconds=round(sum(row["seconds"] for row in results["cells"]), 1),
         n=len({row["seed"] for row in results["cells"]}),
-        data=Path(name).name if source == "folder" else results["data"],
+        data=data,
+        config={**to_dict(cells[0].config), "data": data},
         cells=results["cells"],
     )
 
@@ -141,7 +144,7 @@ def complaints(question: Question) -> list[str]:
     """Why the committed verdict does not stand: nothing, if it does.
 
     An exact claim is measured again; a trained one is judged again on its committed results. The rule must be the one
-    that the result was judged by.
+    that the result was judged by, and the config the one that was run.
     """
     stored = committed(question)
     if stored is None:
@@ -151,8 +154,20 @@ def complaints(question: Question) -> list[str]:
         for key, now in _described(question).items()
         if stored.get(key) != now
     ]
+    if not question.exact:
+        found += _changes_of_config(question, stored)
     finding = question.judge(None if question.exact else table(stored["cells"]))
     return found + differences(stored, finding)
+
+
+def _changes_of_config(question: Question, stored: dict[str, Any]) -> list[str]:
+    """In what the file's first cell is no longer the one that was run.
+
+    Keys that have come since are at their defaults, and the data may lie elsewhere.
+    """
+    now = to_dict(read_experiment(question.file)[0].config)
+    then = resolve({**stored["config"], "data": now["data"]})
+    return [f"{question.name}: config.{line} when it was run" for line in difference(now, then)]
 
 
 def differences(stored: dict[str, Any], finding: Finding) -> list[str]:

@@ -1,0 +1,53 @@
+"""Committed verdicts stand: exact claims are measured again, trained ones judged again on their committed results."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from cnn_jax.sweep.claims import VERDICTS, read_questions
+from cnn_jax.sweep.ledger import CLAIMS, committed, complaints
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = ROOT / "experiments"
+QUESTIONS = read_questions(EXPERIMENTS)
+EXACT = {"C20", "C35", "C43", "C47", "C48", "C49", "C54", "C55", "C58", "L01", "L02", "L03"}
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+def test_the_committed_verdict_stands(question):
+    assert complaints(question) == []
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+def test_a_result_says_where_it_comes_from(question):
+    stored = committed(question)
+    assert stored["verdict"] in VERDICTS
+    assert re.fullmatch(r"[0-9a-f]{40}", stored["environment"]["commit"]), "from a clean tree"
+    assert stored["environment"]["devices"]
+    assert {"jax", "flax", "numpy"} <= stored["environment"]["versions"].keys()
+    assert stored["exact"] or (stored["n"] >= 5 and stored["data"] and stored["cells"])
+    assert not re.search(r'"/|:/(home|root|tmp|work|Users)/', json.dumps(stored))
+
+
+def test_every_result_has_its_question():
+    assert {file.stem for file in (EXPERIMENTS / CLAIMS).glob("*.json")} == {question.name for question in QUESTIONS}
+
+
+def test_the_claims_that_arithmetic_decides_are_all_there():
+    assert {question.id for question in QUESTIONS if question.exact} == EXACT
+
+
+def test_what_is_known_to_be_off_is_not_reproduced():
+    """8.71 times fewer parameters, not 12; 29 to 13, not 12; 15.2 M floats, not 24 M."""
+    off = {question.id for question in QUESTIONS if question.exact and committed(question)["verdict"] != "reproduced"}
+    assert off == {"C55", "L02", "L03"}
+
+
+@pytest.mark.parametrize("file", sorted(EXPERIMENTS.glob("*.py")), ids=lambda file: file.stem)
+def test_experiments_import_what_users_have(file):
+    modules = set(re.findall(r"^(?:from|import) (\w+)", file.read_text(), re.MULTILINE))
+    assert modules <= {"__future__", "typing", "math", "functools", "ml_collections", "cnn_jax", "jax", "numpy", "flax"}
