@@ -139,12 +139,20 @@ class _Pool:
         del self._workers[worker.pipe]
 
     def _stop(self) -> None:
-        """Lets what still runs save, and waits for it."""
+        """Lets what still runs save, and waits for it; one that just ended its cell asks for more and gets none."""
         for worker in self._workers.values():
             worker.process.terminate()
-        for worker in self._workers.values():
-            worker.process.join()
-            worker.pipe.close()
+        while self._workers:
+            for pipe in wait(list(self._workers)):
+                worker = self._workers[pipe]  # type: ignore[index]
+                try:
+                    kind, *what = worker.pipe.recv()
+                    if kind == "idle":
+                        worker.pipe.send(None)
+                    elif kind == "ended":
+                        _tell_end(self._board, self._workdir, *what)
+                except (EOFError, OSError):
+                    self._forget(worker)
 
 
 def _chunks(cells: Sequence[Cell], processes: int) -> Iterable[list[tuple[Any, str, Mapping[str, Any]]]]:

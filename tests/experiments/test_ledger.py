@@ -25,6 +25,7 @@ def test_the_committed_verdict_stands(question):
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
 def test_a_result_says_where_it_comes_from(question):
     stored = committed(question)
+    assert stored is not None
     assert stored["verdict"] in VERDICTS
     assert re.fullmatch(r"[0-9a-f]{40}", stored["environment"]["commit"]), "from a clean tree"
     assert stored["environment"]["devices"]
@@ -43,7 +44,7 @@ def test_the_claims_that_arithmetic_decides_are_all_there():
 
 def test_what_is_known_to_be_off_is_not_reproduced():
     """8.71 times fewer parameters, not 12; 29 to 13, not 12; 15.2 M floats, not 24 M."""
-    off = {question.id for question in QUESTIONS if question.exact and committed(question)["verdict"] != "reproduced"}
+    off = {question.id for question in QUESTIONS if question.exact and (committed(question) or {})["verdict"] != "reproduced"}
     assert off == {"C55", "L02", "L03"}
 
 
