@@ -23,8 +23,10 @@ from cnn_jax.data.order import HostOrder
 from cnn_jax.data.readers import Reader, Readers
 from cnn_jax.errors import CnnJaxError
 
-WORKER_BUFFER = 2
-"""Batches that a process has ready, besides the one it is reading."""
+WORKER_BUFFER = 1
+"""Batches that a process has ready, besides the one it is reading. Grain keeps as many again in this process."""
+
+_END_SECONDS = 5
 
 HostBatch = dict[str, Any]
 """NumPy arrays by name."""
@@ -67,8 +69,12 @@ class Batches(Iterator[HostBatch]):
             raise self.readers.died(error) from error
 
     def close(self) -> None:
-        """Ends the processes."""
-        self._iterator.close()
+        """Ends the processes, in order if they let themselves be ended in time."""
+        ending = threading.Thread(target=self._iterator.close, daemon=True)
+        ending.start()
+        ending.join(_END_SECONDS)
+        if ending.is_alive():
+            self.readers.kill()
 
 
 def training_batches(

@@ -33,6 +33,7 @@ class Readers:
         self.directory = tempfile.mkdtemp(prefix="cnn-jax-readers-")
         self._clean = weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
         self._seen: dict[int, tuple[int, int]] = {}
+        self._processes: dict[int | None, multiprocessing.Process] = {}
         self._idle = 0
 
     def check(self) -> None:
@@ -44,10 +45,13 @@ class Readers:
             DataError: a reader is gone, or none has got on for `HANG_SECONDS`.
         """
         now = self._progress()
-        alive = {process.pid for process in multiprocessing.active_children()} | {os.getpid()}
-        for pid, (index, _) in now.items():
-            if pid not in alive:
-                raise DataError(141, f"a data worker (process {pid}) ended by itself{self._while(index)}: {_AGAIN}")
+        for pid, process in self._processes.items():
+            code = process.exitcode
+            if code is not None:
+                if code == 0:
+                    # Grain would wait for ever for what ended in order; now it sees a fault.
+                    process._popen.returncode = 1  # type: ignore[attr-defined]
+                raise self._died(now.get(pid, (_NOTHING, 0))[0], code)
         self._idle = self._idle + 1 if now == self._seen else 0
         self._seen = now
         if self._idle >= (HANG_SECONDS if now else START_SECONDS):
@@ -61,14 +65,19 @@ class Readers:
     def died(self, error: Exception) -> DataError:
         """What to say when Grain reports that a process is gone."""
         index = next((index for index, _ in self._progress().values() if index != _NOTHING), _NOTHING)
-        words = " ".join(str(error).split()).partition(". Search the logs")[0]
-        code = words.rpartition(" ")[2]
+        code = str(error).partition("exit code ")[2].partition(".")[0]
+        return self._died(index, int(code) if code.lstrip("-").isdecimal() else code)
+
+    def _died(self, index: int, code: int | str) -> DataError:
         hint = f"{_HINTS[code]}; {_AGAIN}" if code in _HINTS else _AGAIN
-        return DataError(141, f"a data worker died ({words}){self._while(index)}: {hint}")
+        return DataError(141, f"a data worker died (exit code {code}){self._while(index)}: {hint}")
 
     def reset(self) -> None:
         """Forgets how long was waited: a batch has come."""
         self._idle = 0
+        if not self._processes:
+            ours = set(self._progress())
+            self._processes = {p.pid: p for p in multiprocessing.active_children() if p.pid in ours}
 
     def kill(self) -> None:
         """Ends what may not end by itself, a reader stopped or stuck in a system call."""
@@ -112,8 +121,8 @@ class Reader:
 
 _AT = struct.Struct("<q")
 # What usually ends a process with this exit code.
-_HINTS = {
-    "-7": "/dev/shm is full: give it more room, or lower config.batch_size or config.workers",
-    "-9": "the machine may be out of memory: lower config.batch_size or config.workers",
+_HINTS: dict[int | str, str] = {
+    -7: "/dev/shm is full: give it more room, or lower config.batch_size or config.workers",
+    -9: "the machine may be out of memory: lower config.batch_size or config.workers",
 }
 _AGAIN = "the same command goes on from the last checkpoint"

@@ -150,6 +150,21 @@ def start(mode: str, environment: Mapping[str, str] = os.environ) -> None:
             141, f"the processes of this run did not come together: {reason}; start all of them with one address"
         ) from error
     _say_why_on_abort()
+    with _standard_output_aside():
+        Processes.here().barrier("start")
+
+
+@contextlib.contextmanager
+def _standard_output_aside() -> Iterator[None]:
+    """Gloo tells of its connections on standard output, which belongs to the command's result."""
+    sys.stdout.flush()
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 1)
+        os.close(ours)
 
 
 def _arguments(environment: Mapping[str, str]) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """Data to the devices: all of it at the start, or block after block while the block before is trained on.
 
-On the host a feed holds at most `host_bytes(...)`: two blocks (the one on its way and, on CPU, the one in use), one
-batch in hand, and `WORKER_BUFFER + 1` batches of every reading process.
+On the host the images of a feed take at most `host_bytes(...)`: three blocks (in use, if the device is the CPU, on its
+way, and being filled), one batch in hand, and of every reading process the batch it reads, the `WORKER_BUFFER` it has
+ready, and as many again on this side.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def steps_per_block(max_steps: int, batch_size: int, image_shape: tuple[int, ...
 
 def host_bytes(batch_bytes: int, block_steps: int, workers: int) -> int:
     """The most that the images of a feed take on the host."""
-    return batch_bytes * (2 * block_steps + 1 + workers * (WORKER_BUFFER + 1))
+    return batch_bytes * (3 * block_steps + 1 + workers * 2 * (WORKER_BUFFER + 1))
 
 
 class TrainingData(Protocol):
