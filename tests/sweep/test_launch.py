@@ -77,10 +77,10 @@ def test_what_is_missing_runs_and_the_table_is_tidy(experiment, tmp_path, capsys
     assert list(frame[["model.activation", "seed"]].itertuples(index=False, name=None)) == [
         (name, seed) for name in ("relu", "tanh") for seed in range(3)
     ]
-    for row, stored in zip(frame.itertuples(), document["cells"], strict=True):
-        final = json.loads((workdir / str(row.id) / "DONE").read_text())
-        assert row.test_error == pytest.approx(1 - final["test"]["accuracy"])
-        assert (row.status, row.steps, row.params) == ("done", 4, 8 * 8 * 3 * 4 + 4 + 4 * 2 + 2)
+    for row, stored in zip(frame.to_dict("records"), document["cells"], strict=True):
+        final = json.loads((workdir / row["id"] / "DONE").read_text())
+        assert row["test_error"] == pytest.approx(1 - final["test"]["accuracy"])
+        assert (row["status"], row["steps"], row["params"]) == ("done", 4, 8 * 8 * 3 * 4 + 4 + 4 * 2 + 2)
         assert stored["test_loss"] == final["test"]["loss"]
     parquet = pd.read_parquet(workdir / "results.parquet")
     assert parquet.columns.tolist() == frame.columns.tolist()
