@@ -32,16 +32,18 @@ def _history(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workdir", required=True, metavar="W", help="the workdir of a history")
+    parser.add_argument("--workdir", required=True, metavar="W", help="the workdir of a history or of a sweep")
     add_json(parser)
 
 
 def _report(options: argparse.Namespace, overrides: list[str]) -> None:
-    from cnn_jax.report import write_history_report
+    from cnn_jax.report import write_history_report, write_sweep_report
 
-    page = write_history_report(Path(options.workdir))
+    # A history's workdir has `results.json` alone, a sweep's the tidy table beside it.
+    swept = (Path(options.workdir) / "results.csv").is_file()
+    page = (write_sweep_report if swept else write_history_report)(Path(options.workdir))
     print_json({"report": str(page)}) if options.json else print(page)
 
 
 HISTORY = Command("history", "the ImageNet history: trained, compared, reported", _history_arguments, _history, True)
-REPORT = Command("report", "write report.html again from what a history left", _report_arguments, _report)
+REPORT = Command("report", "write report.html from what a history or a sweep left", _report_arguments, _report)

@@ -67,6 +67,7 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace, plan: Sequence[Any], missing: Sequence[Any], refused: list[dict]) -> int:
+    from cnn_jax.report import write_sweep_report
     from cnn_jax.sweep.board import Board
     from cnn_jax.sweep.launch import run_sweep
     from cnn_jax.sweep.tidy import gather, write_results
@@ -87,7 +88,7 @@ def _run(options: argparse.Namespace, plan: Sequence[Any], missing: Sequence[Any
             run_sweep(missing, workdir, board, processes=options.processes)
     finally:  # an interrupted sweep has results as well
         document = gather(Path(options.experiment.partition(".py:")[0]).stem, plan, workdir)
-        files = write_results({**document, "illegal": refused}, workdir)
+        files = [*write_results({**document, "illegal": refused}, workdir), write_sweep_report(workdir)]
     failed = [row for row in document["cells"] if row["status"] != "done"]
     if options.json:
         print_json({**document, "illegal": refused})
