@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import functools
 import os
+import sys
 import threading
 import time
 import warnings
@@ -56,6 +57,9 @@ class Batches(Iterator[HostBatch]):
         stream = batches.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
         if workers:
             options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=WORKER_BUFFER)
+            # Through pipes: shared memory is small in containers, and Grain leaves some of it behind.
+            pipes = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+            stream = grain.experimental.WithOptionsIterDataset(stream, pipes)
             stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin, reader))
         _ignore_pillow()
         self._iterator: Any = iter(stream)
@@ -70,7 +74,9 @@ class Batches(Iterator[HostBatch]):
 
     def close(self) -> None:
         """Ends the processes, in order if they let themselves be ended in time."""
-        ending = threading.Thread(target=self._iterator.close, daemon=True)
+        # Let go of here: what Grain is left with at the interpreter's end it cannot clear away.
+        iterator, self._iterator = self._iterator, _Closed()
+        ending = threading.Thread(target=iterator.close, daemon=True)
         ending.start()
         ending.join(_END_SECONDS)
         if ending.is_alive():
@@ -117,6 +123,16 @@ def evaluation_batches(split: Split, *, batch_size: int, rows: np.ndarray, worke
         up the batch.
     """
     return Batches(_Evaluation(split, batch_size, rows), len(rows), workers, repeat=True)
+
+
+class _Closed(Iterator[HostBatch]):
+    """Stands where the iterator of closed batches stood."""
+
+    def __next__(self) -> HostBatch:
+        raise StopIteration
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 class _Examples(abc.ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -84,8 +84,11 @@ class LazyImages:
             return self.read(int(at))
         return LazyImages(self._records, self._shape, self._moments, self._index[at])
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self.read, range(len(self)))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.stack([self.read(i) for i in range(len(self))]).astype(dtype or np.uint8, copy=False)
+        return np.stack(list(self)).astype(dtype or np.uint8, copy=False)
 
     def read(self, position: int) -> np.ndarray:
         """One image, uint8 `[H, W, C]`.

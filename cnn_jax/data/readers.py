@@ -10,6 +10,7 @@ import struct
 import tempfile
 import weakref
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from cnn_jax.errors import DataError
@@ -33,7 +34,7 @@ class Readers:
         self.directory = tempfile.mkdtemp(prefix="cnn-jax-readers-")
         self._clean = weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
         self._seen: dict[int, tuple[int, int]] = {}
-        self._processes: dict[int | None, multiprocessing.Process] = {}
+        self._processes: dict[int, BaseProcess] = {}
         self._idle = 0
 
     def check(self) -> None:
@@ -77,7 +78,9 @@ class Readers:
         self._idle = 0
         if not self._processes:
             ours = set(self._progress())
-            self._processes = {p.pid: p for p in multiprocessing.active_children() if p.pid in ours}
+            self._processes = {
+                p.pid: p for p in multiprocessing.active_children() if p.pid is not None and p.pid in ours
+            }
 
     def kill(self) -> None:
         """Ends what may not end by itself, a reader stopped or stuck in a system call."""
@@ -122,7 +125,6 @@ class Reader:
 _AT = struct.Struct("<q")
 # What usually ends a process with this exit code.
 _HINTS: dict[int | str, str] = {
-    -7: "/dev/shm is full: give it more room, or lower config.batch_size or config.workers",
     -9: "the machine may be out of memory: lower config.batch_size or config.workers",
 }
 _AGAIN = "the same command goes on from the last checkpoint"

@@ -102,7 +102,7 @@ def last_notes(workdir: Path) -> dict[str, Mapping[str, Any]]:
 
 def _dataset(config: Any, loaded: dict[str, Dataset]) -> Dataset:
     """The data of a cell; cells of one sweep mostly share it."""
-    key = json.dumps([config[name] for name in ("data", "validation", "image_size", "fit")])
+    key = json.dumps([config[name] for name in ("data", "validation", "image_size", "fit", "input")])
     if key not in loaded:
         loaded.clear()  # one at a time: data sets are the largest thing in memory
         loaded[key] = load_config_data(config)

@@ -1,8 +1,8 @@
 """Data to the devices: all of it at the start, or block after block while the block before is trained on.
 
-On the host the images of a feed take at most `host_bytes(...)`: three blocks (in use, if the device is the CPU, on its
-way, and being filled), one batch in hand, and of every reading process the batch it reads, the `WORKER_BUFFER` it has
-ready, and as many again on this side.
+On the host the images of a feed take at most `host_bytes(...)`: three blocks (one being filled, one on its way, one let
+go of), one batch in hand, and of every reading process the batch that it reads, the `WORKER_BUFFER` it has ready and one
+on its way, and as many again on this side. Two blocks lie on the devices; where these are CPUs, that is on top of it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def steps_per_block(max_steps: int, batch_size: int, image_shape: tuple[int, ...
 
 def host_bytes(batch_bytes: int, block_steps: int, workers: int) -> int:
     """The most that the images of a feed take on the host."""
-    return batch_bytes * (3 * block_steps + 1 + workers * 2 * (WORKER_BUFFER + 1))
+    return batch_bytes * (3 * block_steps + 1 + workers * 2 * (WORKER_BUFFER + 2))
 
 
 class TrainingData(Protocol):
@@ -166,7 +166,8 @@ class TrainingFeed:
 
     def _read_blocks(self) -> Iterator[tuple[int, Batch]]:
         block: dict[str, np.ndarray] = {}
-        for step, batch in zip(self._steps, self._batches, strict=False):
+        for step in self._steps:
+            batch = next(self._batches)
             at = step % self._block_steps
             block = block or {name: self._empty(values) for name, values in batch.items()}
             for name, values in batch.items():
@@ -212,8 +213,7 @@ class EvaluationFeed:
             self._ahead.close()
 
     def _put(self, batch: dict[str, np.ndarray]) -> Batch:
-        # Copied: what a reading process wrote lies in memory that is shared with it.
-        return self._layout.put_batch({name: np.array(values) for name, values in batch.items()})
+        return self._layout.put_batch(batch)
 
 
 class Ahead(Generic[_T]):
@@ -228,7 +228,8 @@ class Ahead(Generic[_T]):
         self._items, self._batches = items, batches
         self._ready: queue.SimpleQueue[tuple[_T | None, BaseException | None]] = queue.SimpleQueue()
         self._wanted, self._closed = threading.Semaphore(1), False
-        threading.Thread(target=self._run, name="data", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="data", daemon=True)
+        self._thread.start()
 
     def __next__(self) -> _T:
         readers: Readers = self._batches.readers
@@ -245,10 +246,14 @@ class Ahead(Generic[_T]):
         return item  # type: ignore[return-value]
 
     def close(self) -> None:
-        """Ends the thread and the processes that read."""
+        """Ends the thread and the processes that read, and lets go of what they have read."""
         self._closed = True
         self._wanted.release()
         self._batches.close()
+        self._thread.join(1)
+        self._items = iter(())
+        while not self._ready.empty():
+            self._ready.get()
 
     def _run(self) -> None:
         try:

@@ -96,6 +96,7 @@ def test_a_reader_that_fails_is_named_in_time(split, fault, monkeypatch):
     next(ahead)
     if fault != "exits":
         (worker,) = (p for p in multiprocessing.active_children() if "prefetch" in p.name)
+        assert worker.pid is not None
         os.kill(worker.pid, signal.SIGSTOP if fault == "hangs" else signal.SIGKILL)
     started = time.monotonic()
     with pytest.raises(DataError) as caught:

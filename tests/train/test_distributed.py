@@ -48,7 +48,7 @@ def config(tmp_path_factory):
     """Images in a folder, left there: each process reads its own share of every batch."""
     folder = tmp_path_factory.mktemp("folder")
     split = toy_dataset(train=180, size=8).splits["train"]
-    for i, (image, label) in enumerate(zip(split.image, split.label, strict=True)):
+    for i, (image, label) in enumerate(zip(np.asarray(split.image), split.label, strict=True)):
         (folder / "images" / CLASSES[label]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / "images" / CLASSES[label] / f"{i}.png")
     file = folder / "config.py"

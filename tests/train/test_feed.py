@@ -26,7 +26,7 @@ from tests.toy import CLASSES, toy_config, toy_dataset
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("images")
     split = toy_dataset(train=200, size=10).splits["train"]
-    for i, (image, label) in enumerate(zip(split.image, split.label, strict=True)):
+    for i, (image, label) in enumerate(zip(np.asarray(split.image), split.label, strict=True)):
         (root / CLASSES[label]).mkdir(exist_ok=True)
         Image.fromarray(image).save(root / CLASSES[label] / f"{i}.png")
     return root
