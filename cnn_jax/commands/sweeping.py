@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
-    from cnn_jax.sweep.grid import check_cells, read_experiment
-    from cnn_jax.sweep.plan import count_programs, make_plan
+    from cnn_jax.errors import ConfigError
+    from cnn_jax.sweep.grid import check_cells, experiment_file, read_experiment
+    from cnn_jax.sweep.halving import climb, read_halving
+    from cnn_jax.sweep.plan import make_plan
 
     workdir, known = Path(options.workdir), {}
+    file = experiment_file(options.experiment)
     cells = read_experiment(options.experiment, overrides)
     illegal = check_cells(cells, strict=options.strict, known=known)
     numbers = {cell.id: number for number, cell in enumerate(cells, 1)}
@@ -43,12 +46,61 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
         print(f"cnn-jax: {words}", file=sys.stderr)
         return 2
     cells = [cell for cell in cells if cell.id not in illegal]
-    plan = make_plan(cells, workdir, known)
-    plan = [row._replace(number=numbers[row.cell.id]) for row in plan]
+    if not cells:
+        raise ConfigError(159, f"no cell of {file} is legal: change the file")
+    halving = read_halving(file)
+
+    def planned(cells: Sequence[Any]) -> list[Any]:
+        plan = make_plan(cells, workdir, known)
+        return [row._replace(number=numbers.get(row.cell.id, row.number)) for row in plan]
+
+    rungs = map(planned, climb(cells, halving, workdir))
+    if options.dry_run:
+        _dry_run(options, next(rungs), refused, halving)
+        return 0
+    return _run(options, file.stem, rungs, refused)
+
+
+def _run(options: argparse.Namespace, name: str, rungs: Iterable[list[Any]], refused: list[dict]) -> int:
+    """Runs rung after rung, one where nothing is halved."""
+    from cnn_jax.report import write_sweep_report
+    from cnn_jax.sweep.board import Board
+    from cnn_jax.sweep.launch import run_sweep
+    from cnn_jax.sweep.tidy import gather, write_results
+
+    workdir, plan, files = Path(options.workdir), [], []
+    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        for rung in rungs:
+            plan += rung
+            missing = [row.cell for row in rung if row.status != "done"]
+            with Board(
+                missing,
+                {row.cell.id: row.seconds for row in rung},
+                kept=len(rung) - len(missing),
+                workdir=workdir,
+                processes=max(1, options.processes),
+                shown=not options.json,
+            ) as board:
+                run_sweep(missing, workdir, board, processes=options.processes)
+    finally:  # an interrupted sweep has results as well
+        document = {**gather(name, plan, workdir), "illegal": refused}
+        if plan:
+            files = [*write_results(document, workdir), write_sweep_report(workdir)]
+    undone = [row for row in document["cells"] if row["status"] != "done"]
+    if options.json:
+        print_json(document)
+    else:
+        print(f"{len(plan) - len(undone)} of {len(plan)} cells done; results: {', '.join(map(str, files))}")
+    return 1 if undone else 0
+
+
+def _dry_run(options: argparse.Namespace, plan: list[Any], refused: list[dict], halving: Any) -> None:
+    from cnn_jax.sweep.plan import count_programs
+
     missing = [row.cell for row in plan if row.status != "done"]
-    if not options.dry_run:
-        return _run(options, plan, missing, refused)
-    seconds = sum(row.seconds for row in plan)
+    programs = count_programs(missing)
+    seconds = sum(row.seconds for row in plan) / max(1, options.processes)
     if options.json:
         print_json(
             {
@@ -56,45 +108,17 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
                 "cells": [row.to_dict() for row in plan],
                 "illegal": refused,
                 "done": len(plan) - len(missing),
-                "programs": count_programs(missing),
-                "seconds": round(seconds / max(1, options.processes), 1),
+                "programs": programs,
+                "seconds": round(seconds, 1),
+                "halving": halving and halving._asdict(),
             }
         )
-    else:
-        _print_plan(plan)
-        print(_total(plan, missing, count_programs(missing), seconds / max(1, options.processes)))
-    return 0
-
-
-def _run(options: argparse.Namespace, plan: Sequence[Any], missing: Sequence[Any], refused: list[dict]) -> int:
-    from cnn_jax.report import write_sweep_report
-    from cnn_jax.sweep.board import Board
-    from cnn_jax.sweep.launch import run_sweep
-    from cnn_jax.sweep.tidy import gather, write_results
-
-    workdir = Path(options.workdir)
-    seconds = {row.cell.id: row.seconds for row in plan}
-    board = Board(
-        missing,
-        seconds,
-        kept=len(plan) - len(missing),
-        workdir=workdir,
-        processes=max(1, options.processes),
-        shown=not options.json,
-    )
-    workdir.mkdir(parents=True, exist_ok=True)
-    try:
-        with board:
-            run_sweep(missing, workdir, board, processes=options.processes)
-    finally:  # an interrupted sweep has results as well
-        document = gather(Path(options.experiment.partition(".py:")[0]).stem, plan, workdir)
-        files = [*write_results({**document, "illegal": refused}, workdir), write_sweep_report(workdir)]
-    failed = [row for row in document["cells"] if row["status"] != "done"]
-    if options.json:
-        print_json({**document, "illegal": refused})
-    else:
-        print(f"{len(plan) - len(failed)} of {len(plan)} cells done; results: {', '.join(map(str, files))}")
-    return 1 if failed else 0
+        return
+    _print_plan(plan)
+    print(_total(plan, missing, programs, seconds))
+    if halving is not None and halving.rungs > 1:
+        later = ", ".join(f"{halving.key}={halving.budget(rung):g}" for rung in range(1, halving.rungs))
+        print(f"this is the first rung; the best 1/{halving.factor} of each go on at {later}")
 
 
 def _print_plan(plan: Sequence[Any]) -> None:

@@ -32,7 +32,7 @@ def read_experiment(path: str | Path, overrides: Iterable[str] = ()) -> list[Cel
         ConfigError: the file is missing, defines no sweep, or sets a key that does not exist; or an override of a key
             that the sweep sets.
     """
-    file, overrides = _file(path), tuple(overrides)
+    file, overrides = experiment_file(path), tuple(overrides)
     base = load_config(path, overrides)
     space = _space(file)
     if not space:
@@ -95,7 +95,8 @@ def model_name(config: Any) -> str:
     return ",".join([name, *(f"{key}={_written(value)}" for key, value in keywords.items())])
 
 
-def _file(path: str | Path) -> Path:
+def experiment_file(path: str | Path) -> Path:
+    """The file of an experiment that may be given with an argument, FILE.py:ARG."""
     name, _, arg = str(path).partition(".py:")
     return Path(name + ".py") if arg else Path(path)
 
