@@ -1,8 +1,8 @@
 """Data to the devices: all of it at the start, or block after block while the block before is trained on.
 
-On the host the images of a feed take at most `host_bytes(...)`: three blocks (one being filled, one on its way, one let
-go of), one batch in hand, and of every reading process the batch that it reads, the `WORKER_BUFFER` it has ready and one
-on its way, and as many again on this side. Two blocks lie on the devices; where these are CPUs, that is on top of it.
+On the host the images of a feed take at most `host_bytes(...)`: three blocks (one being filled, one on its way, one
+let go of), one batch in hand, and of every reading process the batch that it reads, the `WORKER_BUFFER` it has ready
+and one on its way, and as many again on this side. Two blocks lie on the devices; where these are CPUs, on top of it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def test_shape_classes_and_statistics():
     dataset = Dataset("x", ("a", "b"), {"train": split, "test": _split(seed=1)}, "f")
     assert dataset.image_shape == (3, 5, 3)
     assert dataset.num_classes == 2
-    scaled = split.image.astype(np.float64) / 255
+    scaled = np.asarray(split.image).astype(np.float64) / 255
     statistics = dataset.statistics()
     np.testing.assert_allclose(statistics.mean, scaled.mean((0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(statistics.std, scaled.std((0, 1, 2)), rtol=1e-6)

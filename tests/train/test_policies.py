@@ -189,7 +189,7 @@ def test_a_full_disk_is_seen_before_anything_is_computed(dataset, tmp_path, monk
 
 
 def test_memory_that_cannot_do_is_seen_before_anything_is_computed(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight_module, "_free_memory", lambda device: 1000)
+    monkeypatch.setattr(preflight_module, "free_memory", lambda device: 1000)
     with pytest.raises(ConfigError, match="do not fit into the 1 kB free"):
         train(toy_config(), tmp_path / "run", dataset=dataset, progress=False)
     found = preflight_module.Preflight(1, 1.0, 1, 10, 10, 10_000, 1000, 1, 1)
