@@ -34,7 +34,7 @@ def test_a_run_in_python(tmp_path):
     assert run.step == final["best_step"]
     assert run.config.model.name == "mlp:8"
     assert set(run.history["split"]) == {"train", "validation", "test"}
-    images = dataset.splits["test"].image
+    images = np.asarray(dataset.splits["test"].image)
     probabilities = run.predict(images)
     assert probabilities.shape == (47, 3)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)

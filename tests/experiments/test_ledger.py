@@ -44,7 +44,8 @@ def test_the_claims_that_arithmetic_decides_are_all_there():
 
 def test_what_is_known_to_be_off_is_not_reproduced():
     """8.71 times fewer parameters, not 12; 29 to 13, not 12; 15.2 M floats, not 24 M."""
-    off = {question.id for question in QUESTIONS if question.exact and (committed(question) or {})["verdict"] != "reproduced"}
+    exact = [question for question in QUESTIONS if question.exact]
+    off = {question.id for question in exact if (committed(question) or {})["verdict"] != "reproduced"}
     assert off == {"C55", "L02", "L03"}
 
 
