@@ -60,7 +60,7 @@ class Batches(Iterator[HostBatch]):
             # Through pipes: shared memory is small in containers, and Grain leaves some of it behind.
             pipes = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
             stream = grain.experimental.WithOptionsIterDataset(stream, pipes)
-            stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin, reader))
+            stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin, reader, os.getpid()))
         _ignore_pillow()
         self._iterator: Any = iter(stream)
 
@@ -190,11 +190,11 @@ class _Evaluation(_Examples):
         return {**self.read(min(position, last)), "valid": np.bool_(position <= last)}
 
 
-def _begin(reader: Reader, worker: int, workers: int) -> None:
+def _begin(reader: Reader, parent: int, worker: int, workers: int) -> None:
     reader.at()
     _ignore_pillow()
     # Grain's processes outlive a parent that is killed, and wait for ever.
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

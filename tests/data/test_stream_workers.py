@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from cnn_jax.data import load_dataset
+from cnn_jax.data import grain_batches, load_dataset
 from cnn_jax.data.grain_batches import evaluation_batches, training_batches
 from cnn_jax.data.lazy import LazyImages
 from cnn_jax.data.readers import Readers
@@ -125,6 +125,18 @@ def test_a_reader_that_gets_on_is_let_be(tmp_path, monkeypatch):
         readers.check()
     with pytest.raises(DataError, match="while it was at 7"):
         readers.check()
+
+
+def test_readers_end_with_who_started_them(monkeypatch):
+    class Ended(BaseException):
+        pass
+
+    def end(status):
+        raise Ended
+
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(Ended):
+        grain_batches._end_with(parent=os.getpid())  # whoever started this process is another one
 
 
 def test_errors_of_a_reader_come_through(split, tmp_path):
