@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 def get_config(arg=""):
     config = ConfigDict()
     # Statistics, dropout, augmentation and a schedule: everything that has a state or draws random numbers.
-    config.model = ConfigDict({"name": "alexnet:small,width=0.1,norm=batch"})
+    config.model = ConfigDict({"name": "lenet:small,norm=batch,dropout=0.2"})
     config.data = "shapes:tiny"
     config.batch_size = 32
     config.total_steps = 20

@@ -35,7 +35,7 @@ def test_kill_9_at_any_time_half_of_them_inside_a_save(trial, expected, repeats,
 
 
 def test_power_cut_before_any_change_of_the_file_system(trial, expected, repeats, tmp_path):
-    times = repeats(8, 100_000)
+    times = repeats(5, 100_000)
     cuts = random.Random(0).sample(range(160), len(times)) if len(times) < 100 else times
     for n in cuts:
         workdir = tmp_path / str(n)
