@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("cnn-jax: interrupted", file=sys.stderr)
         return 130
     except _Terminated:
-        print(f"cnn-jax: {Preempted(2, 'stopped by SIGTERM; the same command starts again')}", file=sys.stderr)
+        print(f"cnn-jax: {Preempted(5, 'stopped by SIGTERM; the same command starts again')}", file=sys.stderr)
         return Preempted.exit_status
     except BrokenPipeError:
         # The reader of a pipe has left (`cnn-jax models | head`); nothing is wrong.

@@ -102,7 +102,7 @@ def preflight(program: Program, config: Any, spec: DataSpec, workdir: Path) -> P
     have = _bytes_of_files(workdir / "checkpoints")
     if found.disk_bytes - have > found.disk_free_bytes:
         raise CheckpointError(
-            21,
+            31,
             f"{workdir} has {_size(found.disk_free_bytes)} free and the checkpoints need {_size(found.disk_bytes)} "
             f"({_COPIES} of {_size(state_bytes)}): free some, or use another --workdir",
         )
@@ -125,7 +125,7 @@ def try_checkpoint(checkpoints: Checkpoints, state: TrainState) -> float:
         restored, _ = rehearsal.restore(0, state)
         for ours, theirs in zip(_host(state), _host(restored), strict=True):
             if not np.array_equal(ours, theirs, equal_nan=True):
-                raise CheckpointError(22, f"a checkpoint in {checkpoints.directory} does not read back as written")
+                raise CheckpointError(32, f"a checkpoint in {checkpoints.directory} does not read back as written")
     finally:
         shutil.rmtree(rehearsal.directory, ignore_errors=True)
     return time.perf_counter() - started

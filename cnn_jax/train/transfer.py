@@ -81,7 +81,7 @@ def start_from(variables: Any, num_classes: int, init_from: str, layers: Sequenc
             new[path] = f"{classes[0]} classes in the source, {classes[1]} here"
         else:
             raise CheckpointError(
-                20,
+                30,
                 f"{path} is {_form(theirs[path])} in {workdir} and {_form(array)} here: use the same network, or leave "
                 "the layer out of config.init_layers",
             )
