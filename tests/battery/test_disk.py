@@ -42,7 +42,8 @@ def test_full_disk(trial: Trial, expected, disk: Path, repeats):
         if ended.status:
             assert ended.status == 4, ended
             line = ended.output.strip().splitlines()[-1]
-            assert "No space left" in line, ended.output
+            # Before anything is computed, or where a file did not fit after all.
+            assert "free and the checkpoints need" in line or "No space left" in line, ended.output
             assert line.startswith("cnn-jax: E-CKPT"), ended.output
             _remount(disk, "size=64m")
             assert trial.train(workdir).status == 0

@@ -9,6 +9,7 @@ import pytest
 
 from cnn_jax import models
 from cnn_jax.errors import GeometryError
+from tests.once import ONCE
 
 SMALL = [e.name for e in models.catalogue() if e.variant == "small"]
 NARROW = {
@@ -54,10 +55,7 @@ def test_one_step_moves_every_parameter(name):
         lambda path, leaf: jnp.asarray(filled(path[-1].key, leaf.shape, rng)), init(model, (32, 32, 3))
     )
 
-    # Hardly optimised, by the older emitters, which compile in a third of the time: these programs run once.
-    once = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-
-    @functools.partial(jax.jit, compiler_options=once)
+    @functools.partial(jax.jit, compiler_options=ONCE)
     def step(params):
         def loss(params):
             (logits, _), new = model.apply(

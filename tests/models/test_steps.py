@@ -12,12 +12,11 @@ import pytest
 
 from cnn_jax import models
 from cnn_jax.ops import plain_ops
+from tests.once import ONCE
 
 # Their traces take seconds each.
 DEEP = re.compile(r"resnet:(101|152).*|(resnet|plain)_cifar:(44|56|110)|preact_cifar:.*")
 NAMES = [entry.name for entry in models.catalogue()]
-# For programs that run once: the older emitters of loops compile in a third of the time.
-ONCE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 # A minute each, for more of the blocks that 110 and 164 layers have.
 ENDLESS = ("resnet_cifar:1202", "preact_cifar:1001")
 # Which variants have the structure of which narrow network, at the smallest size that is legal. Small forms take their
