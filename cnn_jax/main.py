@@ -67,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         # A full disk or a folder that is not ours, met outside of data and checkpoints.
-        print(f"cnn-jax: {error.filename or 'cannot write'}: {error.strerror or error}", file=sys.stderr)
+        reason = error.strerror or str(error)
+        print(f"cnn-jax: {f'{error.filename}: {reason}' if error.filename else reason}", file=sys.stderr)
         return CheckpointError.exit_status
 
 

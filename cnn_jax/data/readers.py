@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import signal
 import struct
 import tempfile
 import weakref
@@ -84,9 +83,10 @@ class Readers:
 
     def kill(self) -> None:
         """Ends what may not end by itself, a reader stopped or stuck in a system call."""
-        for pid in self._progress():
-            if pid != os.getpid():
-                os.kill(pid, signal.SIGKILL)
+        ours = self._progress()
+        for process in multiprocessing.active_children():  # those that have ended are none of them
+            if process.pid in ours:
+                process.kill()
 
     def _progress(self) -> dict[int, tuple[int, int]]:
         """Of every reader, by process: the example it is at, and when it began it."""

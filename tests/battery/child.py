@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 import sys
@@ -20,13 +21,15 @@ class Fault(NamedTuple):
         phase: a key of `PHASES`: the fault is armed when the process enters it for the `entry`th time.
         entry: counted from 0.
         delay: seconds from there.
-        number: the signal the process gets.
+        number: the signal that is sent.
+        reader: whether a process that reads data gets it, and not the one that trains.
     """
 
     phase: str
     entry: int = 0
     delay: float = 0.0
     number: int = signal.SIGKILL
+    reader: bool = False
 
 
 def run(argv: list[str], log: str, environment: dict[str, str], fault: Fault | int | None) -> None:
@@ -46,7 +49,7 @@ def run(argv: list[str], log: str, environment: dict[str, str], fault: Fault | i
     if isinstance(fault, int):
         _cut_power_before(fault)
     elif fault is not None:
-        _arm(fault)
+        _arm(fault, Path(log).with_suffix(STRUCK))
     if argv[0] == "twenty-cells":
         status = _twenty_cells(Path(argv[1]))
     else:
@@ -68,18 +71,33 @@ def _twenty_cells(workdir: Path) -> int:
     return int(any(outcome == "failed" for _, outcome in run_cells(cells, workdir, lambda cell: Silence())))
 
 
-def _arm(fault: Fault) -> None:
+STRUCK = ".struck"
+"""Ending of the file, beside the log, that holds when a fault struck, by the clock that all processes share."""
+
+
+def _arm(fault: Fault, struck: Path) -> None:
     entries = itertools.count()
 
     def strike() -> None:
         time.sleep(fault.delay)
-        os.kill(os.getpid(), fault.number)
+        victim = _a_reader() if fault.reader else os.getpid()
+        struck.write_text(str(time.monotonic()))
+        os.kill(victim, fault.number)
 
     def entered() -> None:
         if next(entries) == fault.entry:
             threading.Thread(target=strike, daemon=True).start()
 
     PHASES[fault.phase](entered)
+
+
+def _a_reader() -> int:
+    """The process that reads data, of several the first; it may have to be waited for."""
+    while True:
+        for process in multiprocessing.active_children():
+            if "prefetch" in process.name and process.pid is not None:
+                return process.pid
+        time.sleep(0.01)
 
 
 def _at_start(entered: Callable[[], None]) -> None:
@@ -108,6 +126,12 @@ def _in_save(entered: Callable[[], None]) -> None:
     _wrap(Checkpoints, "save", entered)
 
 
+def _in_evaluation(entered: Callable[[], None]) -> None:
+    from cnn_jax.train.evaluation import Evaluate
+
+    _wrap(Evaluate, "__call__", entered)
+
+
 def _in_log(entered: Callable[[], None]) -> None:
     from cnn_jax.train.metrics import MetricsLog
 
@@ -118,6 +142,7 @@ PHASES: dict[str, Callable[[Callable[[], None]], None]] = {
     "start": _at_start,
     "compile": _in_compile,
     "save": _in_save,
+    "evaluate": _in_evaluation,
     "log": _in_log,
 }
 """Where a fault can be planted: each takes what to call on entering. A log line stands between two steps."""

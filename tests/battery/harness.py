@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from cnn_jax.train.metrics import read_metrics
-from tests.battery.child import Fault, run
+from tests.battery.child import STRUCK, Fault, run
 
 # Each process is forked from one that has imported everything and started no backend: a trial costs no import.
 _PROCESSES = multiprocessing.get_context("forkserver")
@@ -43,11 +43,19 @@ PATIENCE = 300.0
 
 
 class Ended(NamedTuple):
-    """How a process ended: its exit status (negative: the signal), its output, and how long it took in seconds."""
+    """How a process ended.
+
+    Attributes:
+        status: its exit status; negative, the signal that ended it.
+        output: both streams.
+        seconds: how long it ran.
+        after_fault: seconds from the fault to its end, or None where none struck.
+    """
 
     status: int
     output: str
     seconds: float
+    after_fault: float | None
 
 
 class Trial:
@@ -81,13 +89,16 @@ class Trial:
         if process.exitcode is None:
             process.kill()
             raise AssertionError(f"{argv} hangs; its output: {log.read_text()}")
-        return Ended(process.exitcode, log.read_text() if log.exists() else "", time.monotonic() - started)
+        now, struck = time.monotonic(), log.with_suffix(STRUCK)
+        after = now - float(struck.read_text()) if struck.exists() else None
+        return Ended(process.exitcode, log.read_text() if log.exists() else "", now - started, after)
 
-    def train(self, workdir: Path, *, fault: Fault | int | None = None, **environment: str) -> Ended:
-        """Trains the battery's config."""
+    def train(self, workdir: Path, *overrides: str, fault: Fault | int | None = None, **environment: str) -> Ended:
+        """Trains the battery's config; `overrides` are `KEY=VALUE`."""
         config = self.folder / "config.py"
         config.write_text(CONFIG)
-        return self.run("train", f"--config={config}", f"--workdir={workdir}", fault=fault, **environment)
+        changed = (f"--config.{override}" for override in overrides)
+        return self.run("train", f"--config={config}", f"--workdir={workdir}", *changed, fault=fault, **environment)
 
 
 def digest(workdir: Path) -> str:

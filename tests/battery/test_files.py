@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from cnn_jax.config import load_config
 from cnn_jax.data import Dataset
-from cnn_jax.errors import CnnJaxError
+from cnn_jax.errors import CheckpointError, CnnJaxError, Preempted
 from cnn_jax.train import train
+from cnn_jax.train.checkpoint import Checkpoints
 from tests.battery.harness import digest
 from tests.toy import toy_config, toy_dataset
 
@@ -135,7 +138,61 @@ def test_other_files_of_a_workdir(interrupted, repeats, tmp_path, name):
 
 
 def test_resuming_at_every_step(interrupted, repeats, tmp_path):
-    """A checkpoint after every step, and a run from each of them."""
-    config = load_config(interrupted.workdir / "config.json", ["checkpoint_every=1"])
-    train(config, tmp_path / "all", dataset=interrupted.dataset, progress=False)
-    assert len(list((tmp_path / "all" / "checkpoints").glob("[0-9]*"))) <= 4
+    """Stopped at each step of twenty, then at two or three steps of one run."""
+    config = load_config(interrupted.workdir / "config.json", ["total_steps=20"])
+
+    def run(workdir: Path, stop_at: int | None = None) -> None:
+        train(config, workdir, dataset=interrupted.dataset, progress=False, stop_at=stop_at)
+
+    run(tmp_path / "whole")
+    expected = digest(tmp_path / "whole")
+    for i in repeats(20, 200):
+        draw = random.Random(i)
+        stops = [i + 1] if i < 19 else sorted(draw.sample(range(1, 20), draw.choice((2, 3))))
+        workdir = tmp_path / str(i)
+        for stop in stops:
+            with pytest.raises(Preempted):
+                run(workdir, stop)
+        run(workdir)
+        assert digest(workdir) == expected, stops
+        shutil.rmtree(workdir)
+
+
+def _other_shape(name: str, leaf: jax.Array) -> dict[str, Any]:
+    return {name: jnp.zeros((*leaf.shape, 2), leaf.dtype)}
+
+
+def _other_dtype(name: str, leaf: jax.Array) -> dict[str, Any]:
+    return {name: leaf.astype(jnp.bfloat16)}
+
+
+def _missing(name: str, leaf: jax.Array) -> dict[str, Any]:
+    return {}
+
+
+def _extra(name: str, leaf: jax.Array) -> dict[str, Any]:
+    return {name: leaf, f"{name}_too": leaf}
+
+
+@pytest.mark.parametrize("part", ["params", "model_state", "opt_state"])
+@pytest.mark.parametrize("change", [_other_shape, _other_dtype, _missing, _extra])
+def test_a_state_that_does_not_fit_is_refused_by_leaf(tmp_path, part, change):
+    """The leaf, what it is in the checkpoint and what it is here."""
+    layer = {"scale": jnp.ones(3), "kernel": jnp.ones((2, 3))}
+    state = {"params": layer, "model_state": layer, "opt_state": layer}
+    checkpoints = Checkpoints(tmp_path / "checkpoints", lambda a, b: False)
+    checkpoints.save(7, state, {})
+    like = state | {part: {"scale": layer["scale"], **change("kernel", layer["kernel"])}}
+    there, here = {
+        _other_shape: ("float32[2, 3]", "float32[2, 3, 2]"),
+        _other_dtype: ("float32[2, 3]", "bfloat16[2, 3]"),
+        _missing: ("float32[2, 3]", "absent"),
+        _extra: ("absent", "float32[2, 3]"),
+    }[change]
+    name = f"{part}.kernel{'_too' if change is _extra else ''}"
+    with pytest.raises(CheckpointError) as caught:
+        checkpoints.restore("latest", like)
+    there = there if there == "absent" else f"{there} in the"
+    assert f"{name} is {there}" in str(caught.value)
+    assert f"{here} here" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -200,6 +200,23 @@ def test_pickles_are_never_loaded(tmp_path, repeats, capsys):
     assert "E-CONF" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("ending", ["safetensors", "pth", "h5", "npz", "pkl"])
+def test_pickles_are_no_weights(ending, tmp_path, repeats, capsys):
+    """Whatever a file is called and however its pickle begins, nothing of it is executed."""
+    witness = tmp_path / "executed"
+    for i in repeats(4, 40):
+        payload = pickle.dumps(_Writes(str(witness)), protocol=i % 6)
+        file = tmp_path / f"{i}.{ending}"
+        file.write_bytes(payload if i % 2 else len(payload).to_bytes(8, "little") + payload)
+        command = ["import", str(file), f"--workdir={tmp_path / 'w'}", "--source=torchvision", "--model=resnet:18"]
+        assert main(command) == DataError.exit_status
+        error = capsys.readouterr().err
+        assert error.startswith("cnn-jax: E-DATA-"), error
+        assert error.count("\n") == 1
+        assert not witness.exists()
+        assert not (tmp_path / "w").exists()
+
+
 class _Writes:
     def __init__(self, path: str):
         self.path = path

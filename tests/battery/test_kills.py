@@ -47,7 +47,7 @@ def test_power_cut_before_any_change_of_the_file_system(trial, expected, repeats
             break  # there are fewer than n changes in a whole run
 
 
-@pytest.mark.parametrize("phase", ["compile", "save", "log", "start"])
+@pytest.mark.parametrize("phase", ["compile", "save", "evaluate", "log", "start"])
 def test_sigterm_saves_and_leaves_within_ten_seconds(trial, expected, repeats, tmp_path, phase):
     for i in repeats(1, 10):
         draw = random.Random(f"{phase}{i}")
@@ -56,6 +56,7 @@ def test_sigterm_saves_and_leaves_within_ten_seconds(trial, expected, repeats, t
         fault = Fault(phase, entry=entry, delay=draw.uniform(0, 0.3), number=signal.SIGTERM)
         ended = trial.train(workdir, fault=fault)
         assert ended.status in (75, 0), (fault, ended)
+        assert ended.after_fault is None or ended.after_fault < 10, (fault, ended)
         assert "Traceback" not in ended.output, ended.output
         _finish(trial, workdir)
         assert digest(workdir) == expected, fault

@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +112,20 @@ def test_a_reader_that_fails_is_named_in_time(split, fault, monkeypatch):
     ahead.close()
     assert not [p for p in multiprocessing.active_children() if "prefetch" in p.name]
     assert time.monotonic() - started < 30
+
+
+def test_a_reader_that_has_ended_needs_no_ending():
+    """Its number may be another process's by now."""
+    readers = Readers(str)
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        for pid in (bystander.pid, 2**22 + 1):  # the second is above what Linux gives
+            (Path(readers.directory) / str(pid)).write_bytes(bytes(8))
+        readers.kill()
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
 
 
 def test_a_reader_that_gets_on_is_let_be(tmp_path, monkeypatch):
