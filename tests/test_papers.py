@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.config import load_config
-from cnn_jax.train.build import DataSpec, abstract_state, build, total_steps_of
+from cnn_jax.train.build import DataSpec, build, total_steps_of
 from cnn_jax.train.schedule import make_schedule
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def test_a_step_of_the_full_network_fits_together(path):
         ((0.05, 0.0, 0.0), (0.0, 0.05, 0.0), (0.0, 0.0, 0.05)),
     )
     program = build(config, spec)
-    state = abstract_state(program)
+    state = program.abstract_state
     data = {
         "image": jax.ShapeDtypeStruct((images, size, size, channels), jnp.uint8),
         "label": jax.ShapeDtypeStruct((images,), jnp.int32),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.config import resolve
@@ -138,7 +137,7 @@ def load(workdir: str | Path, step: str | int = "best") -> Run:
     single = config.copy_and_resolve_references().unlock()
     single.update(num_devices=1, parallel="jit")
     program = build(single, spec)
-    like = jax.eval_shape(program.create_state, jnp.int32(0)).variables
+    like = program.abstract_state.variables
     # What an average of the weights was kept for: it is used in their place.
     variables, checkpoint = Checkpoints(workdir / "checkpoints", better).restore_variables(step, like)
     return Run(workdir, checkpoint.step, config, spec, program.model, variables, program.task, program.evaluate)

@@ -15,7 +15,10 @@ from cnn_jax.errors import DataError
 
 
 def softmax_cross_entropy(
-    logits: Float[Array, "*batch classes"], labels: Int[Array, "*batch"], *, label_smoothing: float = 0.0
+    logits: Float[Array, "*batch classes"],
+    labels: Int[Array, "*batch"],
+    *,
+    label_smoothing: float | Float[Array, ""] = 0.0,
 ) -> Float[Array, "*batch"]:
     """Negative log-likelihood of the softmax, natural logarithm: log(num_classes) for equal logits (Bridle 1990).
 
@@ -27,13 +30,16 @@ def softmax_cross_entropy(
     # log_softmax takes the largest logit off first; logsumexp(z) - z_label would cancel for large logits.
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     loss = -(1 - label_smoothing) * _of_label(log_probabilities, labels)
-    if label_smoothing:
+    if isinstance(label_smoothing, Array) or label_smoothing:
         loss -= label_smoothing * jnp.mean(log_probabilities, axis=-1)
     return _nan_outside(loss, labels, logits.shape[-1])
 
 
 def soft_target_cross_entropy(
-    logits: Float[Array, "*batch classes"], targets: Float[Array, "*batch classes"], *, label_smoothing: float = 0.0
+    logits: Float[Array, "*batch classes"],
+    targets: Float[Array, "*batch classes"],
+    *,
+    label_smoothing: float | Float[Array, ""] = 0.0,
 ) -> Float[Array, "*batch"]:
     """Cross-entropy of the softmax and a distribution over the classes: `-sum_k t_k log p_k`.
 

@@ -22,7 +22,8 @@ from cnn_jax.config import resolve, to_dict
 from cnn_jax.errors import CnnJaxError, ConfigError, Preempted
 from cnn_jax.sweep.board import Board, CellListener
 from cnn_jax.sweep.cells import Cell, is_done, last_notes, note_failure, run_cells
-from cnn_jax.sweep.plan import in_running_order, program_of
+from cnn_jax.sweep.plan import in_running_order
+from cnn_jax.train.build import program_key
 from cnn_jax.train.workdir import DONE, read_json
 
 
@@ -157,7 +158,7 @@ class _Pool:
 
 def _chunks(cells: Sequence[Cell], processes: int) -> Iterable[list[tuple[Any, str, Mapping[str, Any]]]]:
     """The cells program by program; programs with many cells in parts, where there are few programs."""
-    programs = [list(group) for _, group in groupby(cells, key=lambda cell: program_of(cell.config))]
+    programs = [list(group) for _, group in groupby(cells, key=lambda cell: program_key(cell.config))]
     parts = max(1, -(-processes // len(programs)))
     for program in programs:
         size = -(-len(program) // parts)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnn_jax import analysis, models
-from cnn_jax.config import canonical_json, to_dict
 from cnn_jax.sweep.cells import Cell, is_done, last_notes
 from cnn_jax.sweep.grid import model_name
 from cnn_jax.sweep.images import Images, images_of
-from cnn_jax.train.build import total_steps_of
+from cnn_jax.train.build import program_key, total_steps_of
 from cnn_jax.train.workdir import DONE, read_json
 
 # A step costs the forward pass, and twice that backward.
@@ -38,7 +37,7 @@ class Planned(NamedTuple):
         images_seen: training images.
         seconds: predicted; 0 for a cell that is done.
         seconds_from: what the prediction stands on: `measured`, `scaled` or `guessed`.
-        program: cells of one program differ in their seed alone, and compile once.
+        program: cells of one program differ in their seed and scalars alone, and compile once.
     """
 
     number: int
@@ -59,14 +58,9 @@ class Planned(NamedTuple):
         return {**kept, "id": self.cell.id, "label": self.cell.label, "settings": dict(self.cell.settings)}
 
 
-def program_of(config: Any) -> str:
-    """What cells must have in common to share a compiled program: `train.build` keeps one for all seeds of a config."""
-    return canonical_json({**to_dict(config), "seed": 0})
-
-
 def count_programs(cells: Sequence[Cell]) -> int:
     """How many programs these cells compile."""
-    return len({program_of(cell.config) for cell in cells})
+    return len({program_key(cell.config) for cell in cells})
 
 
 def in_running_order(cells: Sequence[Cell]) -> list[Cell]:
@@ -78,7 +72,7 @@ def in_running_order(cells: Sequence[Cell]) -> list[Cell]:
 
     def order(cell: Cell) -> tuple[int, int]:
         data = tuple(str(cell.config[name]) for name in ("data", "validation", "image_size", "fit"))
-        return place(data), place(program_of(cell.config))
+        return place(data), place(program_key(cell.config))
 
     return sorted(cells, key=order)
 
@@ -110,7 +104,7 @@ def make_plan(cells: Sequence[Cell], workdir: Path, known: dict[str, Images] | N
         status = "done" if done else "failed" if failed else "missing"
         place = (number, cell, status)
         size = (cost.params, cost.macs, cost.field, cost.memory, cost.images)
-        planned.append(Planned(*place, *size, round(seconds, 1), seconds_from, program_of(cell.config)))
+        planned.append(Planned(*place, *size, round(seconds, 1), seconds_from, program_key(cell.config)))
     return planned
 
 
@@ -163,12 +157,12 @@ class _Clock:
         for cell, cost in zip(cells, costs, strict=True):
             if is_done(workdir, cell):
                 took = read_json(workdir / cell.id / DONE)["seconds"]
-                self._by_program.setdefault(program_of(cell.config), []).append(took)
+                self._by_program.setdefault(program_key(cell.config), []).append(took)
                 seconds, work = seconds + took, work + cost.work
         self._per_mac = seconds / work if work else None
 
     def predict(self, cell: Cell, cost: _Cost) -> tuple[float, str]:
-        same = self._by_program.get(program_of(cell.config))
+        same = self._by_program.get(program_key(cell.config))
         if same:
             return sum(same) / len(same), "measured"
         if self._per_mac is not None:

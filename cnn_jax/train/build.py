@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import models
-from cnn_jax.config import canonical_json, resolve, to_dict
+from cnn_jax.config import canonical_json, resolve
 from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
 from cnn_jax.schema import RATE_GROUPS
@@ -20,12 +20,13 @@ from cnn_jax.tasks import Task, classify
 from cnn_jax.train.augment import make_augment
 from cnn_jax.train.average import make_average
 from cnn_jax.train.cache import runs_once
-from cnn_jax.train.epoch import RunSteps, make_run_steps
+from cnn_jax.train.epoch import RunSteps, make_steps
 from cnn_jax.train.evaluation import Evaluate
 from cnn_jax.train.feed import steps_per_block
 from cnn_jax.train.optim import make_optimizer
 from cnn_jax.train.parallel import Layout, make_layout
 from cnn_jax.train.paths import check_patterns
+from cnn_jax.train.scalars import Scalars, arrays_of, filled, split
 from cnn_jax.train.schedule import make_schedule
 from cnn_jax.train.state import TrainState, create_state
 from cnn_jax.train.step import Recipe
@@ -81,8 +82,10 @@ class Program(NamedTuple):
         recipe: what a step does; `recipe.task` is what training means.
         num_classes: outputs of the network.
         layout: the devices.
-        create_state: `(seed) -> TrainState`, compiled.
+        create_state: `(seed) -> TrainState`, compiled; with the config's own scalars.
+        abstract_state: its structure, nothing computed.
         run_steps: K steps as one call.
+        steps: the same, not compiled yet.
         evaluate: a whole split.
         learning_rate: the schedule.
         total_steps: length of the run.
@@ -94,7 +97,9 @@ class Program(NamedTuple):
     num_classes: int
     layout: Layout
     create_state: Any
+    abstract_state: TrainState
     run_steps: RunSteps
+    steps: RunSteps
     evaluate: Evaluate
     learning_rate: Any
     total_steps: int
@@ -104,6 +109,18 @@ class Program(NamedTuple):
     def task(self) -> Task:
         """What training means."""
         return self.recipe.task
+
+
+def _make_task(config: Any, spec: DataSpec, model: Any) -> Task:
+    return classify(
+        model,
+        spec.image_shape,
+        mean=spec.mean,
+        std=spec.std,
+        label_smoothing=config.label_smoothing,
+        aux_weight=config.aux_weight,
+        dtype={"float32": jnp.float32, "bfloat16": jnp.bfloat16}[config.precision],
+    )
 
 
 def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
@@ -116,16 +133,7 @@ def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
     keywords = dict(config.model)
     keywords.setdefault("num_classes", len(spec.classes))
     model = models.create(keywords.pop("name"), **keywords)
-    dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[config.precision]
-    task = classify(
-        model,
-        spec.image_shape,
-        mean=spec.mean,
-        std=spec.std,
-        label_smoothing=config.label_smoothing,
-        aux_weight=config.aux_weight,
-        dtype=dtype,
-    )
+    task = _make_task(config, spec, model)
     variables = jax.eval_shape(task.init, jax.random.key(0))
     image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.uint8)
     outputs = jax.eval_shape(task.predict, variables, image).shape[-1]
@@ -145,18 +153,27 @@ def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
 def build(config: Any, spec: DataSpec) -> Program:
     """Everything a run is made of, nothing of it computed yet.
 
-    Runs that differ in their seed alone share one program, and so its compiled functions.
+    Runs that differ in their seed and their scalars alone share one program, and so its compiled functions.
 
     Raises:
         ConfigError: unknown model or keyword, more devices than there are, a batch larger than the training split.
         GeometryError: the network cannot take images of this size.
     """
-    seedless = {**to_dict(config), "seed": 0}
-    return _build(canonical_json(seedless), json.dumps(spec._asdict()))
+    shared, scalars = split(config)
+    program = _build(canonical_json(shared), tuple(scalars), json.dumps(spec._asdict()))
+    own = arrays_of(scalars)
+    return program._replace(
+        create_state=lambda seed: program.create_state(seed, own), learning_rate=_schedule_of(resolve(config), spec)
+    )
+
+
+def program_key(config: Any) -> str:
+    """What runs on the same data must have in common to share a compiled program."""
+    return canonical_json(split(resolve(config))[0])
 
 
 @functools.lru_cache(maxsize=2)
-def _build(config_json: str, spec_json: str) -> Program:
+def _build(config_json: str, scalars: tuple[str, ...], spec_json: str) -> Program:
     config, spec = resolve(json.loads(config_json)), DataSpec.from_json(json.loads(spec_json))
     num_examples, batch_size = spec.sizes["train"], config.batch_size
     if batch_size > num_examples:
@@ -164,16 +181,23 @@ def _build(config_json: str, spec_json: str) -> Program:
     _check_against_data(config, spec)
     model, task = build_task(config, spec)
     total_steps = total_steps_of(config, num_examples)
-    learning_rate = make_schedule(
-        config.schedule, config.optimizer.learning_rate, total_steps, num_examples / batch_size
-    )
-    recipe = Recipe(
-        task,
-        make_optimizer(config.optimizer, learning_rate, config.freeze),
-        make_average(config.average, total_steps),
-        config.accumulate,
-        config.freeze,
-    )
+
+    def recipe_of(config: Any, task: Task, at: Any = None) -> Recipe:
+        return Recipe(
+            task,
+            make_optimizer(config.optimizer, _schedule_of(config, spec), config.freeze),
+            make_average(config.average, total_steps),
+            config.accumulate,
+            config.freeze,
+            at,
+        )
+
+    def recipe_at(numbers: Scalars) -> Recipe:
+        assert set(numbers) == set(scalars), "a stand-in would be computed with"
+        own = filled(config, numbers)
+        return recipe_of(own, _make_task(own, spec, model))
+
+    recipe = recipe_of(config, task, recipe_at)
     layout = make_layout(config.parallel, config.num_devices, batch_size // config.accumulate)
     max_steps = max(1, min(config.log_every, num_examples // batch_size))
     if spec.streamed:
@@ -185,7 +209,7 @@ def _build(config_json: str, spec_json: str) -> Program:
         covariance=spec.covariance,
         part=batch_size // config.accumulate // (layout.num_devices if layout.mapped else 1),
     )
-    run_steps = make_run_steps(
+    steps = make_steps(
         recipe, augment, batch_size=batch_size, max_steps=max_steps, layout=layout, streamed=spec.streamed
     )
     initial = jax.jit(
@@ -198,9 +222,29 @@ def _build(config_json: str, spec_json: str) -> Program:
         ),
         compiler_options=runs_once(),
     )
-    evaluate = Evaluate(task, batch_size=batch_size // config.accumulate, layout=layout)
     return Program(
-        model, recipe, num_classes, layout, initial, run_steps, evaluate, learning_rate, total_steps, max_steps
+        model,
+        recipe,
+        num_classes,
+        layout,
+        initial,
+        jax.eval_shape(initial, jnp.int32(0), arrays_of(dict.fromkeys(scalars, 0.0))),
+        layout.compile(steps, rows=spec.streamed),
+        steps,
+        Evaluate(task, batch_size=batch_size // config.accumulate, layout=layout),
+        _schedule_of(config, spec),
+        total_steps,
+        max_steps,
+    )
+
+
+def _schedule_of(config: Any, spec: DataSpec) -> Any:
+    num_examples = spec.sizes["train"]
+    return make_schedule(
+        config.schedule,
+        config.optimizer.learning_rate,
+        total_steps_of(config, num_examples),
+        num_examples / config.batch_size,
     )
 
 
@@ -227,8 +271,3 @@ def total_steps_of(config: Any, num_examples: int) -> int:
         return config.total_steps
     examples = config.total_examples or config.total_epochs * num_examples
     return max(1, math.ceil(examples / config.batch_size))
-
-
-def abstract_state(program: Program) -> TrainState:
-    """The structure of the program's state, without computing it."""
-    return jax.eval_shape(program.create_state, jnp.int32(0))

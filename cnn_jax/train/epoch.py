@@ -20,7 +20,7 @@ from cnn_jax.train.step import Recipe, train_step
 RunSteps = Callable[[TrainState, Batch, Any], tuple[TrainState, Metrics, Any]]
 
 
-def make_run_steps(
+def make_steps(
     recipe: Recipe,
     augment: Augment,
     *,
@@ -29,7 +29,7 @@ def make_run_steps(
     layout: Layout,
     streamed: bool = False,
 ) -> RunSteps:
-    """Compiles `run_steps(state, data, num_steps) -> (state, metrics, finite)`.
+    """`run_steps(state, data, num_steps) -> (state, metrics, finite)`, to be compiled by `layout.compile`.
 
     Shuffling, gathering, augmentation, the schedule and the metrics are inside. `num_steps` is an argument of the
     compiled program and not part of it: the very same code runs whether a run is cut into calls of 50 steps or
@@ -45,11 +45,11 @@ def make_run_steps(
             otherwise.
 
     Returns:
-        A function of the state (donated), the data and `num_steps <= max_steps`; it returns the state, metrics of shape
-        [max_steps], of which the first `num_steps` count, and whether everything in the state is finite, bool []. The
-        data are the training split `{"image": uint8 [N, H, W, C], "label": int32 [N]}`; streamed, they are the block of
-        batches that the step is in, `{"image": uint8 [max_steps, A, B/A, H, W, C], "label", "index", "epoch": int32
-        [max_steps, A, B/A]}`, step t at place `t mod max_steps`.
+        A function of the state (donated when compiled), the data and `num_steps <= max_steps`; it returns the state,
+        metrics of shape [max_steps], of which the first `num_steps` count, and whether everything in the state is
+        finite, bool []. The data are the training split `{"image": uint8 [N, H, W, C], "label": int32 [N]}`; streamed,
+        they are the block of batches that the step is in, `{"image": uint8 [max_steps, A, B/A, H, W, C], "label",
+        "index", "epoch": int32 [max_steps, A, B/A]}`, step t at place `t mod max_steps`.
     """
 
     def run_steps(state: TrainState, data: Batch, num_steps: jax.Array) -> tuple[TrainState, Metrics, jax.Array]:
@@ -93,4 +93,4 @@ def make_run_steps(
         state, history = jax.lax.fori_loop(0, num_steps, body, (state, history))
         return state, history, is_finite(state)
 
-    return layout.compile(run_steps, rows=streamed)
+    return run_steps

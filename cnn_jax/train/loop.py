@@ -16,7 +16,7 @@ from cnn_jax.config import Config, resolve
 from cnn_jax.data import Dataset, load_dataset
 from cnn_jax.errors import Preempted
 from cnn_jax.train import divergence
-from cnn_jax.train.build import DataSpec, Program, abstract_state, build
+from cnn_jax.train.build import DataSpec, Program, build
 from cnn_jax.train.cache import use_compilation_cache
 from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.distributed import AgreedStop, Processes, loss_named
@@ -135,7 +135,7 @@ class _Run:
 
     def _start(self) -> tuple[TrainState, dict[str, Any]]:
         if self.checkpoints.all():
-            state, checkpoint = self.checkpoints.restore("latest", abstract_state(self.program))
+            state, checkpoint = self.checkpoints.restore("latest", self.program.abstract_state)
             self.processes.barrier("restored")
             if self.processes.first:
                 self.checkpoints.set_aside(after=checkpoint.step)
@@ -307,7 +307,7 @@ class _Run:
         assert best is not None, "the last step always saves"
         variables = self.state.eval_variables
         if best.step != self.step:
-            state, best = self.checkpoints.restore("best", abstract_state(self.program))
+            state, best = self.checkpoints.restore("best", self.program.abstract_state)
             variables = self.program.layout.put(state).eval_variables
         final = {
             "step": self.step,

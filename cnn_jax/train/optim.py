@@ -42,7 +42,7 @@ def make_optimizer(optimizer: Any, learning_rate: optax.Schedule, freeze: Sequen
         return search(_or(optimizer.sigma, SIGMA), _or(optimizer.candidates, CANDIDATES))
     decoupled = optimizer.decay_form == "decoupled" or (optimizer.decay_form is None and optimizer.name == "adamw")
     decay = []
-    if optimizer.weight_decay:
+    if _is_set(optimizer.weight_decay):
         decay = [optax.add_decayed_weights(optimizer.weight_decay, mask=_decayed(optimizer.decay, freeze))]
     stages = []
     if optimizer.clip_value is not None:
@@ -55,6 +55,11 @@ def make_optimizer(optimizer: Any, learning_rate: optax.Schedule, freeze: Sequen
     if groups or freeze:
         stages.append(_scale_by_group(groups, freeze))
     return gradient_rule(optax.chain(*stages, optax.scale_by_learning_rate(learning_rate)))
+
+
+def _is_set(value: Any) -> bool:
+    """Whether a number is not zero; one that the program is given is not."""
+    return not isinstance(value, (int, float)) or value != 0
 
 
 def _or(value: Any, default: Any) -> Any:

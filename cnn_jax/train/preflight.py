@@ -15,7 +15,7 @@ import numpy as np
 
 from cnn_jax.errors import CheckpointError, ConfigError
 from cnn_jax.tasks import Task
-from cnn_jax.train.build import DataSpec, Program, abstract_state
+from cnn_jax.train.build import DataSpec, Program
 from cnn_jax.train.checkpoint import KEEP, Checkpoints
 from cnn_jax.train.feed import host_bytes
 from cnn_jax.train.memory import free_memory
@@ -75,7 +75,7 @@ def preflight(program: Program, config: Any, spec: DataSpec, workdir: Path) -> P
         ConfigError: state and data alone exceed the device's memory.
         CheckpointError: the disk cannot hold the checkpoints.
     """
-    state = abstract_state(program)
+    state = program.abstract_state
     state_bytes = _bytes(jax.tree.leaves(state))
     image_bytes = int(np.prod(spec.image_shape)) + 4
     data_bytes = sum(spec.sizes.values()) * image_bytes
@@ -87,7 +87,7 @@ def preflight(program: Program, config: Any, spec: DataSpec, workdir: Path) -> P
         sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         state_bytes,
         data_bytes,
-        _activations(program.task, program.create_state, _part(program, config), spec.image_shape),
+        _activations(program.task, _part(program, config), spec.image_shape),
         free_memory(program.layout.local_devices[0]),
         _COPIES * state_bytes,
         shutil.disk_usage(next(p for p in (workdir, *workdir.absolute().parents) if p.exists())).free,
@@ -143,12 +143,14 @@ def _part(program: Program, config: Any) -> int:
 
 
 @functools.lru_cache(maxsize=2)
-def _activations(task: Task, create_state: Any, images: int, image_shape: tuple[int, ...]) -> int:
+def _activations(task: Task, images: int, image_shape: tuple[int, ...]) -> int:
     """What the backward pass of so many images reads: the residuals of the traced gradient.
 
-    Runs that differ in their seed alone trace once.
+    Runs that share a program trace once.
     """
-    state = jax.eval_shape(create_state, jnp.int32(0))
+    key = jax.random.key(0)
+    variables = jax.eval_shape(task.init, key)
+    model_state = {name: collection for name, collection in variables.items() if name != "params"}
     batch = {
         "image": jax.ShapeDtypeStruct((images, *image_shape), jnp.uint8),
         "label": jax.ShapeDtypeStruct((images,), jnp.int32),
@@ -157,7 +159,7 @@ def _activations(task: Task, create_state: Any, images: int, image_shape: tuple[
     def residuals(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
         return jax.vjp(lambda p: task.loss({"params": p, **model_state}, batch, key)[0], params)[1]
 
-    return _bytes(jax.tree.leaves(jax.eval_shape(residuals, state.params, state.model_state, batch, state.key)))
+    return _bytes(jax.tree.leaves(jax.eval_shape(residuals, variables["params"], model_state, batch, key)))
 
 
 def _bytes(leaves: Iterable[Any]) -> int:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from cnn_jax.tasks import Task
 from cnn_jax.train.plateau import Plateau, initial_plateau
 from cnn_jax.train.rule import UpdateRule
+from cnn_jax.train.scalars import Scalars
 
 
 @jax.tree_util.register_dataclass
@@ -26,6 +27,7 @@ class TrainState:
         key: the run's PRNG key; never advanced, only folded.
         average: averaged variables (`average.py`), or None where none are kept.
         plateau: state of the schedule `plateau`, or None with another schedule.
+        scalars: the numbers of the config that the program is given (`scalars.py`); they never change.
     """
 
     step: jax.Array
@@ -35,6 +37,7 @@ class TrainState:
     key: jax.Array
     average: Any = None
     plateau: Plateau | None = None
+    scalars: Scalars = dataclasses.field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -48,9 +51,15 @@ class TrainState:
 
 
 def create_state(
-    task: Task, rule: UpdateRule, seed: int | jax.Array, *, average: bool = False, plateau: bool = False
+    task: Task,
+    rule: UpdateRule,
+    seed: int | jax.Array,
+    scalars: Scalars | None = None,
+    *,
+    average: bool = False,
+    plateau: bool = False,
 ) -> TrainState:
-    """The state before the first step, a pure function of `seed`."""
+    """The state before the first step, a pure function of `seed` and `scalars`."""
     init_key, key = jax.random.split(jax.random.key(seed))
     variables = task.init(init_key)
     params, model_state = variables["params"], {k: v for k, v in variables.items() if k != "params"}
@@ -62,6 +71,7 @@ def create_state(
         key,
         average=variables if average else None,
         plateau=jax.tree.map(jnp.asarray, initial_plateau()) if plateau else None,
+        scalars=scalars or {},
     )
 
 

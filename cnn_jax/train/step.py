@@ -14,6 +14,7 @@ from cnn_jax.tasks import Batch, Metrics, Task
 from cnn_jax.train.average import Average
 from cnn_jax.train.paths import matches, matching
 from cnn_jax.train.rule import Aux, Objective, UpdateRule
+from cnn_jax.train.scalars import Scalars
 from cnn_jax.train.state import TrainState
 
 
@@ -27,6 +28,7 @@ class Recipe(NamedTuple):
         accumulate: in how many parts a batch is computed, one after another, for want of memory. The gradient is that
             of the whole batch; batch norm sees each part by itself, and dropout draws for each.
         freeze: patterns of paths whose parameters and running statistics stay as they are.
+        at: `(scalars) -> Recipe`, the same with the numbers of a training state; None where it is given none.
     """
 
     task: Task
@@ -34,6 +36,7 @@ class Recipe(NamedTuple):
     average: Average | None = None
     accumulate: int = 1
     freeze: tuple[str, ...] = ()
+    at: Callable[[Scalars], Recipe] | None = None
 
 
 def train_step(
@@ -52,6 +55,7 @@ def train_step(
     Returns:
         The state after the step, and scalars: the task's metrics and what the rule adds.
     """
+    recipe = recipe if recipe.at is None else recipe.at(state.scalars)
     step_key = jax.random.fold_in(state.key, state.step)
     loss_key = step_key if axis_name is None else jax.random.fold_in(step_key, jax.lax.axis_index(axis_name))
 

@@ -13,7 +13,7 @@ import numpy as np
 from cnn_jax.config import Config, override, resolve
 from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError, Preempted
-from cnn_jax.train.build import DataSpec, abstract_state, build
+from cnn_jax.train.build import DataSpec, build
 from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.judge import better
 from cnn_jax.train.loop import load_config_data, train
@@ -94,7 +94,7 @@ def verify_resume(
     program = build(config, DataSpec.of(dataset))
 
     def final_state(workdir: Path) -> TrainState:
-        state, _ = Checkpoints(workdir / "checkpoints", better).restore("latest", abstract_state(program))
+        state, _ = Checkpoints(workdir / "checkpoints", better).restore("latest", program.abstract_state)
         return state
 
     with tempfile.TemporaryDirectory(prefix="cnn-jax-verify-") as name:

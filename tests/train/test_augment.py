@@ -12,7 +12,7 @@ from cnn_jax.augmentations import AUGMENTATIONS
 from cnn_jax.errors import ConfigError
 from cnn_jax.tasks import classify
 from cnn_jax.train.augment import make_augment
-from cnn_jax.train.build import DataSpec, abstract_state, build
+from cnn_jax.train.build import DataSpec, build
 from cnn_jax.train.cache import runs_once
 from tests.toy import toy_config, toy_dataset
 
@@ -163,7 +163,7 @@ def test_everything_at_once_can_be_traced_in_a_step():
         "image": jax.ShapeDtypeStruct((150, 12, 12, 3), jnp.uint8),
         "label": jax.ShapeDtypeStruct((150,), jnp.int32),
     }
-    state = abstract_state(program)
+    state = program.abstract_state
     after, metrics, _ = jax.eval_shape(program.run_steps, state, data, jax.ShapeDtypeStruct((), jnp.int32))
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert {"loss", "accuracy"} <= metrics.keys()

@@ -68,7 +68,7 @@ def test_the_average_is_what_is_evaluated_and_loaded(finished):
     """Both the raw and the averaged variables are in the checkpoint, statistics too; `load` takes the averaged ones."""
     run = load(finished, step="latest")
     program = build(run.config, DataSpec.of(toy_dataset()))
-    like = jax.eval_shape(program.create_state, jnp.int32(0))
+    like = program.abstract_state
     state, checkpoint = Checkpoints(finished / "checkpoints", better).restore("latest", like)
     loaded, averaged, raw = (jax.tree.leaves(v) for v in (run.variables, state.average, state.variables))
     for ours, theirs in zip(loaded, averaged, strict=True):

@@ -13,7 +13,7 @@ from cnn_jax.config import resolve
 from cnn_jax.errors import Preempted
 from cnn_jax.evaluate import load
 from cnn_jax.tasks import classify
-from cnn_jax.train.epoch import make_run_steps
+from cnn_jax.train.epoch import make_steps
 from cnn_jax.train.loop import train
 from cnn_jax.train.optim import make_optimizer
 from cnn_jax.train.parallel import make_layout
@@ -57,7 +57,7 @@ def data():
 def steps(net, data, parallel, devices, count=1):
     recipe = recipe_of(net)
     layout = make_layout(parallel, devices, BATCH)
-    run_steps = make_run_steps(recipe, unchanged, batch_size=BATCH, max_steps=3, layout=layout)
+    run_steps = layout.compile(make_steps(recipe, unchanged, batch_size=BATCH, max_steps=3, layout=layout))
     state = layout.put(create_state(recipe.task, recipe.rule, 0))
     state, metrics, finite = run_steps(state, layout.put(data), np.int32(count))
     assert bool(finite)

@@ -15,7 +15,7 @@ import pytest
 from cnn_jax.errors import CheckpointError, ConfigError, DivergedError
 from cnn_jax.tasks import Task
 from cnn_jax.train import preflight as preflight_module
-from cnn_jax.train.build import DataSpec, abstract_state, build
+from cnn_jax.train.build import DataSpec, build
 from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.loop import train
 from cnn_jax.train.memory import out_of_memory, out_of_memory_named
@@ -170,7 +170,9 @@ def test_preflight_measures(dataset, tmp_path):
     found = preflight(build(config, spec), config, spec, tmp_path / "not" / "yet")
     parameters = 12 * 12 * 3 * 8 + 8 + 8 * 3 + 3
     assert found.parameters == parameters
-    assert found.state_bytes == 2 * 4 * parameters + 4 + 4 + 8  # momentum; step, the schedule's count, key
+    assert (
+        found.state_bytes == 2 * 4 * parameters + 4 + 4 + 8 + 4
+    )  # momentum; step, the schedule's count, key, the learning rate
     assert found.data_bytes == (150 + 31 + 47) * (12 * 12 * 3 + 4)
     assert found.epochs == 30 * 32 / 150
     # The backward pass reads at least the images of one part as float32, and no more than some copies of them.
@@ -206,4 +208,4 @@ def test_the_rehearsal_of_a_checkpoint_leaves_nothing_and_finds_damage(dataset, 
     monkeypatch.setattr(Checkpoints, "restore", lambda *args: (jax.tree.map(jnp.zeros_like, honest(*args)[0]), None))
     with pytest.raises(CheckpointError, match="does not read back as written"):
         try_checkpoint(checkpoints, state.params)
-    assert abstract_state(program).average is None
+    assert program.abstract_state.average is None

@@ -16,7 +16,7 @@ from cnn_jax.errors import ConfigError
 from cnn_jax.tasks import classify
 from cnn_jax.train.average import make_average
 from cnn_jax.train.build import DataSpec, build, build_task
-from cnn_jax.train.epoch import make_run_steps
+from cnn_jax.train.epoch import make_steps
 from cnn_jax.train.optim import make_optimizer
 from cnn_jax.train.parallel import make_layout
 from cnn_jax.train.state import create_state
@@ -205,7 +205,7 @@ def test_pmap_accumulates_the_same_batch():
     for parallel, devices, accumulate in (("jit", 1, 1), ("pmap", 4, 2)):
         recipe, state = make(accumulate=accumulate)
         layout = make_layout(parallel, devices, 8 // accumulate)
-        run_steps = make_run_steps(recipe, plain, batch_size=8, max_steps=2, layout=layout)
+        run_steps = layout.compile(make_steps(recipe, plain, batch_size=8, max_steps=2, layout=layout))
         states[parallel], _, finite = run_steps(layout.put(state), layout.put(data), jnp.int32(2))
         assert bool(finite)
     assert largest_difference(*(jax.device_get(s.params) for s in states.values())) < 1e-6
