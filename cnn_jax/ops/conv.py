@@ -21,6 +21,7 @@ from cnn_jax.ops.dispatch import prefers_plain
 from cnn_jax.ops.fast_conv import fast_conv
 from cnn_jax.ops.geometry import Padding, canonical_padding, per_dimension, window_output
 from cnn_jax.ops.padding import check_padding_mode, pad
+from cnn_jax.ops.product_conv import is_product, product_conv
 
 
 def dimension_numbers(rank: int) -> tuple[str, str, str]:
@@ -69,6 +70,8 @@ def conv(
     check_padding_mode(padding_mode, pads, sizes)
     if padding_mode != "zeros":
         x, pads = pad(x, pads, padding_mode), ((0, 0),) * rank
+    if is_product() and feature_group_count == 1:
+        return product_conv(x, kernel, strides, pads, dilation)
     if not prefers_plain():
         return fast_conv(x, kernel, strides, pads, dilation, feature_group_count)
     return lax.conv_general_dilated(

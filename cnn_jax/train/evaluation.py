@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from cnn_jax.data.lazy import LazyImages
 from cnn_jax.tasks import Batch, Metrics, Task, Variables
 from cnn_jax.train.feed import EvaluationFeed
 from cnn_jax.train.parallel import Layout
+from cnn_jax.train.together import Way
 
 EvaluationData = Batch | EvaluationFeed
 """A split on the devices, `{"image": uint8 [N, H, W, C], "label": int32 [N]}`, or the batches of one in its files."""
@@ -61,6 +62,7 @@ class Evaluate:
         def no_sums(variables: Variables, batch: Batch) -> Metrics:
             return zeros(jax.eval_shape(task.metrics, variables, batch))
 
+        self._batches = evaluate_batches
         self._evaluate_batches = jax.jit(evaluate_batches, out_shardings=mesh.replicated)
         self._add_batch = jax.jit(add_batch, donate_argnums=(1,), out_shardings=mesh.replicated)
         self._no_sums = jax.jit(no_sums, out_shardings=mesh.replicated)
@@ -73,21 +75,26 @@ class Evaluate:
 
     def __call__(self, variables: Variables, data: EvaluationData) -> dict[str, float]:
         """Means over the examples, and their number `n`."""
-        streamed = isinstance(data, EvaluationFeed)
-        num_examples = data.num_examples if streamed else len(data["label"])
-        calls = self._sums_of_feed(variables, data) if streamed else self._sums_of_split(variables, data)
-        totals: dict[str, float] = {}
-        for sums in map(jax.device_get, calls):
-            totals = {name: totals.get(name, 0.0) + float(value) for name, value in sums.items()}
-        count = totals.pop("count")
-        assert count == num_examples, f"{count} examples were counted of {num_examples}"
-        return {name: value / count for name, value in totals.items()} | {"n": int(count)}
+        if isinstance(data, EvaluationFeed):
+            return _means(self._sums_of_feed(variables, data), data.num_examples)
+        calls = (self._evaluate_batches(variables, data, *call) for call in self._calls(data))
+        return _means(calls, len(data["label"]))
 
-    def _sums_of_split(self, variables: Variables, data: Batch) -> Iterator[Metrics]:
+    def of_many(self, way: Way) -> Callable[[list[Variables], Batch], list[dict[str, float]]]:
+        """The same for the variables of several members, computed together; of a split on the device."""
+        many = way(self._batches, ())
+
+        def evaluate(variables: list[Variables], data: Batch) -> list[dict[str, float]]:
+            calls = [many(variables, data, *call) for call in self._calls(data)]
+            return [_means(sums, len(data["label"])) for sums in zip(*calls, strict=True)]
+
+        return evaluate
+
+    def _calls(self, data: Batch) -> Iterator[tuple[np.int32, np.int32]]:
+        """First and last batch of every call."""
         num_batches = -(-len(data["label"]) // self._batch_size)
         for first in range(0, num_batches, _BATCHES_PER_CALL):
-            last = min(first + _BATCHES_PER_CALL, num_batches)
-            yield self._evaluate_batches(variables, data, np.int32(first), np.int32(last))
+            yield np.int32(first), np.int32(min(first + _BATCHES_PER_CALL, num_batches))
 
     def _sums_of_feed(self, variables: Variables, data: EvaluationFeed) -> Iterator[Metrics]:
         # Added up in the order of the compiled loop, so that the sums are the same to the last bit.
@@ -100,3 +107,12 @@ class Evaluate:
             sums = self._add_batch(variables, sums, batch)
         assert sums is not None, "a split is not empty"
         yield sums
+
+
+def _means(calls: Iterable[Metrics], num_examples: int) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for sums in map(jax.device_get, calls):
+        totals = {name: totals.get(name, 0.0) + float(value) for name, value in sums.items()}
+    count = totals.pop("count")
+    assert count == num_examples, f"{count} examples were counted of {num_examples}"
+    return {name: value / count for name, value in totals.items()} | {"n": int(count)}

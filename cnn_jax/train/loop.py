@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
+import contextlib
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +13,15 @@ import numpy as np
 from cnn_jax.config import Config, resolve
 from cnn_jax.data import Dataset, load_dataset
 from cnn_jax.errors import Preempted
-from cnn_jax.train import divergence
 from cnn_jax.train.build import DataSpec, Program, build
 from cnn_jax.train.cache import use_compilation_cache
-from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.distributed import AgreedStop, Processes, loss_named
+from cnn_jax.train.evaluation import EvaluationData
 from cnn_jax.train.feed import EvaluationFeed, OnDevice, TrainingData, TrainingFeed
-from cnn_jax.train.judge import better
 from cnn_jax.train.memory import decoded_limit, out_of_memory_named
-from cnn_jax.train.metrics import MetricsLog, NoLog
-from cnn_jax.train.plateau import after_evaluation
 from cnn_jax.train.preflight import preflight, try_checkpoint
 from cnn_jax.train.progress import Listener, ProgressBar, Silence
-from cnn_jax.train.start import fresh_state
-from cnn_jax.train.state import TrainState
+from cnn_jax.train.run import TrainingRun
 from cnn_jax.train.stop import StopRequest
 from cnn_jax.train.workdir import DATASET, DONE, check_workdir, open_workdir, read_json, write_environment, write_json
 
@@ -89,7 +82,7 @@ def train(
         write_environment(workdir)
     with out_of_memory_named(config), loss_named(), StopRequest(stop_at) as request:
         stop = AgreedStop(request, processes)
-        return _Run(config, workdir, program, dataset, progress, stop, processes).finish()
+        return _train(config, workdir, program, dataset, progress, stop, processes)
 
 
 def load_config_data(config: Any) -> Dataset:
@@ -104,221 +97,92 @@ def load_config_data(config: Any) -> Dataset:
     )
 
 
-class _Run:
-    """One process's share of a training run."""
+def _train(
+    config: Any,
+    workdir: Path,
+    program: Program,
+    dataset: Dataset,
+    listener: Listener,
+    stop: AgreedStop,
+    processes: Processes,
+) -> dict[str, Any]:
+    """Trains to the end and writes DONE; everything is closed whichever way it ends."""
+    with contextlib.ExitStack() as closing:
+        held_out = put_held_out(program, dataset, config.workers)
+        for split in held_out.values():
+            if isinstance(split, EvaluationFeed):
+                closing.callback(split.close)
+        num_examples = len(dataset.splits["train"])
+        run = TrainingRun(config, workdir, program, held_out, num_examples, listener, stop, processes)
+        closing.callback(run.close)
+        processes.barrier("looked for checkpoints")
+        if run.fresh and processes.first:
+            seconds = try_checkpoint(run.checkpoints, program.layout.fetch(run.state))
+            listener.note(f"a checkpoint saved and restored in {seconds:.2f} s")
+        data = _training_data(run, dataset)
+        closing.callback(data.close)
+        _make_steps(run, data)
+        return run.finish()
 
-    def __init__(
-        self,
-        config: Any,
-        workdir: Path,
-        program: Program,
-        dataset: Dataset,
-        listener: Listener,
-        stop: AgreedStop,
-        processes: Processes,
-    ):
-        self.config, self.workdir, self.program, self.listener, self.stop = config, workdir, program, listener, stop
-        self.processes = processes
-        self.num_examples = len(dataset.splits["train"])
-        self.held_out = {
-            name: program.evaluate.put(split, config.workers)
-            for name, split in dataset.splits.items()
-            if name != "train" and len(split)
-        }
-        self.steps_per_epoch = math.ceil(self.num_examples / config.batch_size)
-        self.checkpoints = Checkpoints(workdir / "checkpoints", better)
-        self.state, self.meta = self._start()
-        self.step = int(self.state.step)
-        self.data = self._training_data(dataset)
-        self.log = MetricsLog(workdir, self.step) if processes.first else NoLog()
-        self.listener.start(total_steps=program.total_steps, step=self.step, batch_size=config.batch_size)
 
-    def _start(self) -> tuple[TrainState, dict[str, Any]]:
-        if self.checkpoints.all():
-            state, checkpoint = self.checkpoints.restore("latest", self.program.abstract_state)
-            self.processes.barrier("restored")
-            if self.processes.first:
-                self.checkpoints.set_aside(after=checkpoint.step)
-            self.processes.barrier("set aside")
-            return self.program.layout.put(state), checkpoint.meta
-        state = fresh_state(self.program, self.config, self.workdir, self.listener)
-        self.processes.barrier("nothing to restore")
-        if self.processes.first:
-            seconds = try_checkpoint(self.checkpoints, state)
-            self.listener.note(f"a checkpoint saved and restored in {seconds:.2f} s")
-        meta = {"window": {}, "validation": None, "waited": 0, "seconds": 0.0}
-        return self.program.layout.put(state), meta
+def put_held_out(program: Program, dataset: Dataset, workers: int) -> dict[str, EvaluationData]:
+    """The splits that are evaluated on, as `program.evaluate` takes them."""
+    return {
+        name: program.evaluate.put(split, workers)
+        for name, split in dataset.splits.items()
+        if name != "train" and len(split)
+    }
 
-    def _training_data(self, dataset: Dataset) -> TrainingData:
-        split, layout = dataset.splits["train"], self.program.layout
-        if not dataset.streamed:
-            return OnDevice(split, layout)
-        feed = TrainingFeed(
-            split,
-            layout,
-            self.state.key,
-            batch_size=self.config.batch_size,
-            parts=self.config.accumulate,
-            block_steps=self.program.max_steps,
-            steps=range(self.step, self.program.total_steps),
-            workers=self.config.workers,
-        )
-        feed.check(self.step, self.meta.get("data"))
-        return feed
 
-    def finish(self) -> dict[str, Any]:
-        """Trains to the end, evaluates the best checkpoint on the test split, writes DONE."""
-        try:
-            self._train()
-            final = self._final_metrics()
-        finally:
-            self.data.close()
-            for split in self.held_out.values():
-                if isinstance(split, EvaluationFeed):
-                    split.close()
-            self.listener.close()
-            self.log.close()
-        if self.processes.first:
-            write_json(self.workdir / DONE, final)
-        return final
+def _training_data(run: TrainingRun, dataset: Dataset) -> TrainingData:
+    split, config, program = dataset.splits["train"], run.config, run.program
+    if not dataset.streamed:
+        return OnDevice(split, program.layout)
+    feed = TrainingFeed(
+        split,
+        program.layout,
+        run.state.key,
+        batch_size=config.batch_size,
+        parts=config.accumulate,
+        block_steps=program.max_steps,
+        steps=range(run.step, program.total_steps),
+        workers=config.workers,
+    )
+    feed.check(run.step, run.meta.get("data"))
+    return feed
 
-    def _train(self) -> None:
-        limit = 1  # of the first call, which compiles; then as many steps as fit the time
-        while not self._ended():
-            num_steps = min(self._to_next_event(), limit)
-            started = time.perf_counter()
-            data = self.data.at(self.step)
-            self.state, columns, finite = self.program.run_steps(self.state, data, np.int32(num_steps))
-            columns = {name: column[:num_steps].tolist() for name, column in jax.device_get(columns).items()}
-            seconds = time.perf_counter() - started
-            self.step += num_steps
-            self.meta["seconds"] += seconds
-            self._refuse_divergence(columns, bool(finite))
-            self._record(columns, num_steps, seconds)
-            fits = max(1, int(_SECONDS_PER_CALL * num_steps / self.processes.all_of(seconds)[0]))
-            limit = min(self.program.max_steps, max(limit + 1, fits) if limit == 1 else fits)
-            self.stop.agree()
-            self._evaluate_and_save()
-            if self.stop.due(self.step) and not self._ended():
-                raise Preempted(1, f"stopped by {self.stop.reason} at step {self.step}; the same command goes on")
 
-    def _ended(self) -> str | None:
-        """Why the run is over, or None."""
-        patience = self.config.early_stopping
-        if patience is not None and self.meta["waited"] >= patience:
-            return f"early stopping: no better validation in {patience} evaluations"
-        return "total steps" if self.step >= self.program.total_steps else None
-
-    def _to_next_event(self) -> int:
-        """Steps until something other than a step is due."""
-        every = [self.config.log_every, self._every("eval_every"), self._every("checkpoint_every")]
-        steps = [self.program.total_steps - self.step, *(n - self.step % n for n in every)]
-        if (left := self.data.steps_left(self.step)) is not None:
-            steps.append(left)
-        return min(steps + [at - self.step for at in (self.stop.at,) if at is not None and at > self.step])
-
-    def _every(self, key: str) -> int:
-        return self.config[key] or self.steps_per_epoch
-
-    def _due(self, every: int) -> bool:
-        return self.step % every == 0 or self.step == self.program.total_steps
-
-    def _learning_rate(self, step: int) -> float:
-        """Of the update that brings the run to `step`."""
-        scale = 1.0 if self.state.plateau is None else float(self.state.plateau.scale)
-        return float(self.program.learning_rate(step - 1)) * scale
-
-    def _refuse_divergence(self, columns: Mapping[str, list[float]], finite: bool) -> None:
-        bad = divergence.first_bad_metric(columns)
-        if bad is None and finite:
-            return
-        steps = len(next(iter(columns.values())))
-        step, what = (steps - 1, divergence.what_is_bad(self.state)) if bad is None else bad
-        step += self.step - steps + 1
-        sound = [checkpoint.step for checkpoint in self.checkpoints.all()]
-        raise divergence.diverged(what, step, self._learning_rate(step), sound)
-
-    def _record(self, columns: Mapping[str, list[float]], num_steps: int, seconds: float) -> None:
-        # The window's sums are in the checkpoint's meta, so that a resumed run logs the same means.
-        window = self.meta["window"]
-        for name, column in columns.items():
-            for value in column:  # not sum(): from Python 3.12 on its result depends on where a run was cut
-                window[name] = window.get(name, 0.0) + value
-        window["steps"] = window.get("steps", 0) + num_steps
-        means = {name: window[name] / window["steps"] for name in columns}
-        self.listener.advance(self.step, seconds, num_steps, means)
-        self._last = {
-            "learning_rate": self._learning_rate(self.step),
-            "images_per_second": round(num_steps * self.config.batch_size / seconds, 1),
-        }
-        if self._due(self.config.log_every):
-            self._log_window()
-
-    def _log_window(self) -> None:
-        """Logs the means over the steps since the last line."""
-        window = self.meta["window"]
-        means = {name: total / window["steps"] for name, total in window.items() if name != "steps"}
-        means |= self._last
-        self.log.write(self.step, "train", {"epoch": self._epoch(), **means})
-        self.meta["train"] = means
-        self.meta["window"] = {}
-
-    def _epoch(self) -> float:
-        return self.step * self.config.batch_size / self.num_examples
-
-    def _evaluate_and_save(self) -> None:
-        improved = False
-        self.meta["validation"] = None
-        if "validation" in self.held_out and self._due(self._every("eval_every")):
-            improved = self._evaluate()
-        if self._ended() and self.meta["window"]:
-            self._log_window()
-        if improved or self.stop.due(self.step) or self._ended() or self._due(self._every("checkpoint_every")):
-            self._save()
-
-    def _save(self) -> None:
-        self.meta["data"] = self.data.position(self.step)
-        self.processes.barrier("save")  # until now others may still have looked at what is on disk
-        if self.processes.first:
-            self.checkpoints.save(self.step, self.program.layout.fetch(self.state), self.meta)
-        self.processes.barrier("saved")
-
-    def _evaluate(self) -> bool:
-        """Evaluates on the validation split; whether the result is the best so far."""
+def _make_steps(run: TrainingRun, data: TrainingData) -> None:
+    pace = Pace(run.program.max_steps)
+    while not run.ended():
+        num_steps = min(run.steps_to_next_event(), pace.limit)
+        if (left := data.steps_left(run.step)) is not None:
+            num_steps = min(num_steps, left)
         started = time.perf_counter()
-        metrics = self.program.evaluate(self.state.eval_variables, self.held_out["validation"])
-        self.meta["seconds"] += time.perf_counter() - started
-        self.meta["validation"] = metrics
-        self.log.write(self.step, "validation", {"epoch": self._epoch(), **metrics})
-        self.listener.evaluated(self.step, "validation", metrics)
-        best = self.checkpoints.best()
-        improved = best is None or better(self.meta, best.meta)
-        self.meta["waited"] = 0 if improved else self.meta["waited"] + 1
-        if self.state.plateau is not None:
-            before = jax.device_get(self.state.plateau)
-            after = after_evaluation(before, 1 - metrics["accuracy"], self.config.schedule)
-            self.state = dataclasses.replace(self.state, plateau=self.program.layout.put(after))
-            if after.cuts > before.cuts:
-                self.listener.note(f"step {self.step}: learning rate cut to {self._learning_rate(self.step):g}")
-        return improved
+        called = run.program.run_steps(run.state, data.at(run.step), np.int32(num_steps))
+        state, columns, finite = called[0], *jax.device_get(called[1:])
+        seconds = time.perf_counter() - started
+        run.after_call(state, columns, finite, num_steps, seconds)
+        pace.took(num_steps, run.processes.all_of(seconds)[0])
+        run.stop.agree()
+        if run.validates:
+            run.validate()
+        run.conclude_step(data.position(run.step))
+        if run.stop.due(run.step) and not run.ended():
+            raise Preempted(1, f"stopped by {run.stop.reason} at step {run.step}; the same command goes on")
 
-    def _final_metrics(self) -> dict[str, Any]:
-        best = self.checkpoints.best()
-        assert best is not None, "the last step always saves"
-        variables = self.state.eval_variables
-        if best.step != self.step:
-            state, best = self.checkpoints.restore("best", self.program.abstract_state)
-            variables = self.program.layout.put(state).eval_variables
-        final = {
-            "step": self.step,
-            "ended": self._ended(),
-            "best_step": best.step,
-            "train": self.meta.get("train"),
-            "validation": best.meta["validation"],
-            "seconds": round(self.meta["seconds"], 3),
-        }
-        if "test" in self.held_out:
-            final["test"] = self.program.evaluate(variables, self.held_out["test"])
-            self.log.write(self.step, "test", final["test"])
-            self.listener.evaluated(best.step, "test", final["test"])
-        return final
+
+class Pace:
+    """How many steps a call makes: one at first, which compiles; then as many as fit the time in which to answer.
+
+    Args:
+        max_steps: the most.
+    """
+
+    def __init__(self, max_steps: int):
+        self.limit, self._max_steps = 1, max_steps
+
+    def took(self, num_steps: int, seconds: float) -> None:
+        """A call of so many steps took so long."""
+        fits = max(1, int(_SECONDS_PER_CALL * num_steps / seconds))
+        self.limit = min(self._max_steps, max(self.limit + 1, fits) if self.limit == 1 else fits)

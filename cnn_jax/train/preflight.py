@@ -68,15 +68,15 @@ class Preflight(NamedTuple):
         return lines
 
 
-def preflight(program: Program, config: Any, spec: DataSpec, workdir: Path) -> Preflight:
-    """Estimates a run and refuses what cannot work; computes nothing.
+def preflight(program: Program, config: Any, spec: DataSpec, workdir: Path, *, members: int = 1) -> Preflight:
+    """Estimates a run, or `members` of them at once, and refuses what cannot work; computes nothing.
 
     Raises:
         ConfigError: state and data alone exceed the device's memory.
         CheckpointError: the disk cannot hold the checkpoints.
     """
     state = program.abstract_state
-    state_bytes = _bytes(jax.tree.leaves(state))
+    state_bytes = members * _bytes(jax.tree.leaves(state))
     image_bytes = int(np.prod(spec.image_shape)) + 4
     data_bytes = sum(spec.sizes.values()) * image_bytes
     if spec.streamed:

@@ -28,10 +28,10 @@ ROOT = Path(__file__).parents[2]
 # A step takes a while, and is a call of its own: signals fall between steps.
 SLOWLY = """
 import sys, time
-from cnn_jax.train import loop
 from cnn_jax.main import main
-record = loop._Run._record
-loop._Run._record = lambda *args: (time.sleep(0.25), record(*args))
+from cnn_jax.train import run
+record = run.TrainingRun._record
+run.TrainingRun._record = lambda *args: (time.sleep(0.25), record(*args))
 sys.exit(main())
 """
 CONFIG = """

@@ -57,7 +57,7 @@ def test_a_run_that_depends_on_where_it_was_stopped_is_found_out(monkeypatch):
     def _shifted(layer, by):
         return {**layer, "bias": layer["bias"] + 1e-3 * by}
 
-    monkeypatch.setattr("cnn_jax.train.loop.fresh_state", dishonest)
+    monkeypatch.setattr("cnn_jax.train.run.fresh_state", dishonest)
     found = verify_resume(toy_config(model__name="mlp:8"), steps=6, stops=(2,), dataset=toy_dataset())
     leaves = {difference.what for difference in found.differences}
     assert "params.fc1.bias" in leaves
@@ -95,7 +95,7 @@ def test_the_command_says_so_by_its_status(differ, monkeypatch, tmp_path, capsys
         starts = iter(range(100))
         honest = start.fresh_state
         monkeypatch.setattr(
-            "cnn_jax.train.loop.fresh_state",
+            "cnn_jax.train.run.fresh_state",
             lambda *args: dataclasses.replace(honest(*args), step=jnp.int32(next(starts) % 2)),
         )
     status = main(["verify-resume", f"--config={file}", "--steps=6", "--stops=1", "--json"])

@@ -1,0 +1,96 @@
+"""Ways to compute the members of a population together: what each gives is what it gives alone, up to rounding.
+
+A way turns a function of one member into a function of a list of members. Which is fastest depends on the network, the
+batch and the device, and is measured (`planner.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ops
+
+One = Callable[..., Any]
+"""`(member, *shared) -> result`; the members are trees of arrays of the same shapes."""
+Many = Callable[..., list[Any]]
+"""`(members, *shared) -> results`, one after the other in the order of the members."""
+Way = Callable[[One, tuple[int, ...]], Many]
+"""`(function, donated)`: which of the arguments are given away."""
+
+
+def calls(function: One, donated: tuple[int, ...]) -> Many:
+    """One compiled function, called for each member; where there are several devices, each takes its share at once."""
+    compiled = jax.jit(function, donate_argnums=donated)
+    placed: dict[Any, tuple[Any, Any]] = {}
+
+    def shared_on(device: Any, shared: Any) -> Any:
+        if device not in placed or placed[device][0] is not shared[0]:
+            placed[device] = shared[0], jax.device_put(shared[0], device)
+        return placed[device][1], *shared[1:]
+
+    def many(members: list[Any], *shared: Any) -> list[Any]:
+        devices = jax.local_devices()[: len(members)]
+        if len(devices) == 1:
+            return [compiled(member, *shared) for member in members]
+        results = []
+        for i, member in enumerate(members):
+            device = devices[i % len(devices)]
+            results.append(compiled(jax.device_put(member, device), *shared_on(device, shared)))
+        return jax.device_put(results, devices[0])
+
+    return many
+
+
+def mapped(function: One, donated: tuple[int, ...]) -> Many:
+    """One program that goes through the members: `lax.map`."""
+
+    def many(members: list[Any], *shared: Any) -> list[Any]:
+        return _unstacked(jax.lax.map(lambda member: function(member, *shared), _stacked(members)), len(members))
+
+    return jax.jit(many, donate_argnums=donated)
+
+
+def batched(function: One, donated: tuple[int, ...]) -> Many:
+    """One program with an axis more: `vmap`. Convolutions become convolutions of as many groups."""
+    return _vmapped(function, donated, contextlib.nullcontext)
+
+
+def batched_products(function: One, donated: tuple[int, ...]) -> Many:
+    """One program with an axis more, convolutions written as batches of matrix products."""
+    return _vmapped(function, donated, ops.product_convs)
+
+
+def copies(function: One, donated: tuple[int, ...]) -> Many:
+    """One program that holds every member's own operations side by side; it takes as many times longer to compile."""
+    return jax.jit(lambda members, *shared: [function(member, *shared) for member in members], donate_argnums=donated)
+
+
+WAYS: dict[str, Way] = {
+    "calls": calls,
+    "map": mapped,
+    "vmap": batched,
+    "vmap of products": batched_products,
+    "copies": copies,
+}
+
+
+def _vmapped(function: One, donated: tuple[int, ...], context: Callable[[], Any]) -> Many:
+    def many(members: list[Any], *shared: Any) -> list[Any]:
+        with context():
+            results = jax.vmap(lambda member: function(member, *shared))(_stacked(members))
+        return _unstacked(results, len(members))
+
+    return jax.jit(many, donate_argnums=donated)
+
+
+def _stacked(members: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+
+
+def _unstacked(tree: Any, count: int) -> list[Any]:
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(count)]
