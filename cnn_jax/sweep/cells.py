@@ -13,9 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from cnn_jax.config import run_id, to_dict
+from cnn_jax.config import resolve, run_id, to_dict
 from cnn_jax.data import Dataset
 from cnn_jax.errors import CnnJaxError, Preempted
+from cnn_jax.sweep.lease import only_one
 from cnn_jax.train.loop import load_config_data, train
 from cnn_jax.train.progress import Listener
 from cnn_jax.train.workdir import DONE
@@ -24,6 +25,9 @@ MANIFEST = "manifest.jsonl"
 TRACEBACK = "traceback.txt"
 ARM = "arm"
 """Where the name that an experiment gives to settings stands among a cell's settings."""
+
+
+Packed = tuple[dict[str, Any], str, dict[str, Any]]
 
 
 class Cell(NamedTuple):
@@ -43,6 +47,17 @@ class Cell(NamedTuple):
     def id(self) -> str:
         """The hash of the canonical config, and the name of the cell's workdir."""
         return run_id(self.config)
+
+
+def pack(cell: Cell) -> Packed:
+    """A cell as plain data, for another process."""
+    return to_dict(cell.config), cell.label, dict(cell.settings)
+
+
+def unpack(packed: Packed) -> Cell:
+    """The cell of `pack`."""
+    config, label, settings = packed
+    return Cell(resolve(config), label, settings)
 
 
 def run_cells(cells: Sequence[Cell], workdir: Path, listen: Callable[[Cell], Listener]) -> Iterator[tuple[Cell, str]]:
@@ -70,7 +85,10 @@ def run_cells(cells: Sequence[Cell], workdir: Path, listen: Callable[[Cell], Lis
         if (own / DONE).is_file():
             yield cell, "kept"
             continue
-        with _only_one(own) as mine:
+        with only_one(own) as mine:
+            if (own / DONE).is_file():  # it may have come since
+                yield cell, "kept"
+                continue
             if not mine:
                 yield cell, "elsewhere"
                 continue
@@ -97,7 +115,12 @@ def last_notes(workdir: Path) -> dict[str, Mapping[str, Any]]:
     """The newest line of the manifest for each cell, by its id."""
     file = workdir / MANIFEST
     lines = file.read_text().splitlines() if file.is_file() else []
-    return {note["cell"]: note for note in map(json.loads, lines)}
+    notes: dict[str, Mapping[str, Any]] = {}
+    for line in lines:
+        with contextlib.suppress(ValueError):  # cut off by a power cut, or on its way from another machine
+            note = json.loads(line)
+            notes[note["cell"]] = note
+    return notes
 
 
 def _dataset(config: Any, loaded: dict[str, Dataset]) -> Dataset:
@@ -107,19 +130,6 @@ def _dataset(config: Any, loaded: dict[str, Dataset]) -> Dataset:
         loaded.clear()  # one at a time: data sets are the largest thing in memory
         loaded[key] = load_config_data(config)
     return loaded[key]
-
-
-@contextlib.contextmanager
-def _only_one(workdir: Path) -> Iterator[bool]:
-    """Whether this process alone may run the cell. The lock goes with the process, however it ends."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield not (workdir / DONE).is_file()
 
 
 def note_failure(workdir: Path, cell: Cell, started: float, error: str) -> None:
@@ -141,9 +151,12 @@ def _note(workdir: Path, cell: Cell, status: str, started: float, error: str | N
         "seconds": round(time.time() - started, 3),
         "config": to_dict(cell.config),
     }
-    # One write of one line: two processes that append at once do not mix their lines.
+    # One write of one line: two processes that append at once do not mix their lines. Machines that share the file
+    # over NFS would, and need the lock as well.
     descriptor = os.open(workdir / MANIFEST, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.write(descriptor, (json.dumps(note, sort_keys=True) + "\n").encode())
     finally:
         os.close(descriptor)

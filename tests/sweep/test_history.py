@@ -11,6 +11,7 @@ from cnn_jax.main import main
 from cnn_jax.sweep import cells as cells_module
 from cnn_jax.sweep import history
 from cnn_jax.sweep.cells import Cell, last_notes, run_cells
+from cnn_jax.sweep.lease import only_one
 from cnn_jax.sweep.history import NETWORKS, PRESETS, cells
 from cnn_jax.train.progress import Silence
 from tests.toy import toy_config, toy_dataset
@@ -90,7 +91,7 @@ def test_a_stopped_sweep_goes_on(tmp_path, monkeypatch):
 
 def test_a_cell_that_another_process_runs_is_left_to_it(tmp_path):
     cell = Cell(toy_config(), "MLP seed 0")
-    with cells_module._only_one(tmp_path / cell.id) as mine:
+    with only_one(tmp_path / cell.id) as mine:
         assert mine
         assert run(tmp_path) == [(0, "elsewhere"), (1, "done")]
 
