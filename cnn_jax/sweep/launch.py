@@ -54,11 +54,11 @@ def run_sweep(cells: Sequence[Cell], workdir: Path, board: Board, *, processes: 
         tried |= _Pool(left, workdir, board, processes).run()
 
 
-def tell_end(board: Board, workdir: Path, cell_id: str, outcome: str) -> None:
-    """Tells how a cell ended, with its result or what was noted of its failure."""
+def tell_end(board: Board, workdir: Path, cell_id: str, outcome: str, why: str = "", log: Path | None = None) -> None:
+    """Tells how a cell ended, with its result or what was noted of its failure, and where it left a log."""
     done = workdir / cell_id / DONE
-    error = str((last_notes(workdir).get(cell_id) or {}).get("error") or "") if outcome == "failed" else ""
-    board.ended(cell_id, outcome, error, read_json(done) if done.is_file() else None)
+    error = str((last_notes(workdir).get(cell_id) or {}).get("error") or "") if outcome == "failed" else why
+    board.ended(cell_id, outcome, error, read_json(done) if done.is_file() else None, log)
 
 
 class _Worker(NamedTuple):

@@ -11,8 +11,8 @@ from cnn_jax.main import main
 from cnn_jax.sweep import cells as cells_module
 from cnn_jax.sweep import history
 from cnn_jax.sweep.cells import Cell, last_notes, run_cells
-from cnn_jax.sweep.lease import only_one
 from cnn_jax.sweep.history import NETWORKS, PRESETS, cells
+from cnn_jax.sweep.lease import only_one
 from cnn_jax.train.progress import Silence
 from tests.toy import toy_config, toy_dataset
 
