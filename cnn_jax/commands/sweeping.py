@@ -44,7 +44,7 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     from cnn_jax.sweep.plan import make_plan
 
     workdir, known = Path(options.workdir), {}
-    launcher = launcher_of(options, overrides)
+    launcher = None if options.dry_run else launcher_of(options, overrides)
     file = experiment_file(options.experiment)
     cells, halving = read_experiment(options.experiment, overrides), read_halving(file)
     if options.cells is not None:
@@ -68,7 +68,7 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
         return [row._replace(number=numbers.get(row.cell.id, row.number)) for row in plan]
 
     rungs = map(planned, climb(cells, halving, workdir))
-    if options.dry_run:
+    if launcher is None:
         _dry_run(options, next(rungs), refused, halving)
         return 0
     if launcher.hand_over is not None:

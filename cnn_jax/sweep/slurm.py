@@ -28,6 +28,8 @@ FOLDER = "slurm"
 """Where jobs leave their files in a sweep's workdir."""
 _JOBS = "jobs.jsonl"
 _SECONDS_TO_LOOK, _SECONDS_TO_ASK = 1.0, 10.0
+_SECONDS_A_TASK = 0.02
+"""Between two looks at journals, for each of them: a thousand a second would be a burden to a file server."""
 # The record of a task that is not seen: submitted a moment ago, or long gone.
 _UNKNOWN = Task("", "gone")
 
@@ -121,7 +123,7 @@ def follow(tasks: Sequence[Submitted], cells: Sequence[Cell], workdir: Path, boa
     try:
         asked = time.monotonic()
         while follower.look():
-            time.sleep(_SECONDS_TO_LOOK)
+            time.sleep(max(_SECONDS_TO_LOOK, _SECONDS_A_TASK * len(follower.open)))
             if time.monotonic() - asked > _SECONDS_TO_ASK:
                 with contextlib.suppress(ConfigError):  # no answer: nothing follows from that
                     follower.hear(cluster.tasks({task.key[0] for task in follower.open}))
@@ -153,6 +155,7 @@ class _Follower:
                         self._board.show(told["cell"], told["at"])
                     else:
                         self._end(told["cell"], told["ended"], task)
+        self.open = [task for task in self.open if not self._left.keys().isdisjoint(task.cells)]
         return bool(self._left)
 
     def hear(self, seen: dict[tuple[str, int], Task]) -> None:
@@ -166,7 +169,6 @@ class _Follower:
                 self._close(task)
 
     def _close(self, task: Submitted) -> None:
-        self.open.remove(task)
         for cell_id in [cell_id for cell_id in task.cells if cell_id in self._left]:
             cell = self._left[cell_id]
             state = task.task.state if task.task.status is None else f"{task.task.state}, status {task.task.status}"

@@ -69,15 +69,11 @@ class Slurm:
     """
 
     def __init__(self, options: Mapping[str, Any]):
-        try:
-            import submitit
-        except ImportError:
-            raise ConfigError(303, "--launcher=slurm needs submitit: pip install 'cnn-jax[slurm]'") from None
+        self._submitit, self._options = load_submitit(), dict(options)
         missing = [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]
         if missing:
             where = "run it where jobs are submitted, or use --launcher=commands"
             raise ConfigError(304, f"--launcher=slurm: no {' and no '.join(missing)} on this machine: {where}")
-        self._submitit, self._options = submitit, dict(options)
 
     def submit(self, name: str, chunks: Sequence[Sequence[Packed]], workdir: Path, folder: Path) -> list[str]:
         """Submits a job with a task for each chunk.
@@ -86,7 +82,10 @@ class Slurm:
             ConfigError: Slurm refuses it.
         """
         executor = self._submitit.SlurmExecutor(folder)
-        executor.update_parameters(**{**self._options, "job_name": name, "stderr_to_stdout": True})
+        # Without a word from the user, the limit is the partition's, and not the five minutes of submitit.
+        executor.update_parameters(
+            **{"time": None, "wckey": None, **self._options, "job_name": name, "stderr_to_stdout": True}
+        )
         journals = [str(journal_of(folder, name, index)) for index in range(len(chunks))]
         try:
             jobs = executor.map_array(run_task, chunks, [str(workdir)] * len(chunks), journals)
@@ -122,6 +121,21 @@ class Slurm:
             said = " ".join(told.stderr.split())
             raise ConfigError(306, f"squeue does not tell which jobs there are; try again later: {said}")
         return dict(filter(None, map(_parsed, told.stdout.splitlines())))
+
+
+def load_submitit() -> Any:
+    """The library, which is not always there.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    # On import it would configure logging anew and close the handlers of everybody. Jobs inherit the variable.
+    os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
+    try:
+        import submitit
+    except ImportError:
+        raise ConfigError(303, "--launcher=slurm needs submitit: pip install 'cnn-jax[slurm]'") from None
+    return submitit
 
 
 def journal_of(folder: Path, name: str, index: int) -> Path:
