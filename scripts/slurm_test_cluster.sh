@@ -43,8 +43,11 @@ daemons=()
 stop() {
     status=$?
     scancel --user=root 2> /dev/null || true
-    for ((i = 0; i < 20; i++)); do [ -z "$(squeue --noheader 2> /dev/null)" ] && break; sleep 0.5; done
+    # slurmd does not end before the steps of its jobs, nor these before the controller has heard of their end.
+    for ((i = 0; i < 120; i++)); do [ -z "$(squeue --noheader 2> /dev/null)" ] && break; sleep 0.5; done
     kill "${daemons[@]}" 2> /dev/null || true
+    for ((i = 0; i < 20; i++)); do kill -0 "${daemons[@]}" 2> /dev/null || break; sleep 0.5; done
+    kill -KILL "${daemons[@]}" 2> /dev/null || true
     wait "${daemons[@]}" 2> /dev/null || true
     if [ "$status" != 0 ]; then tail --lines=20 "$folder"/*.log >&2 || true; fi
     rm -rf "$folder"

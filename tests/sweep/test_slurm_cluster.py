@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 600  # of a busy machine
 NEEDED = ("slurmctld", "slurmd", "sbatch")
 ABSENT = [name for name in NEEDED if shutil.which(name) is None]
 pytestmark = [
@@ -31,7 +32,7 @@ def get_config(arg=""):
 def sweep(add):
     for seed in range(4):
         add(seed=seed)
-    long = {"total_steps": 40_000, "eval_every": 10_000, "checkpoint_every": 10_000}
+    long = {"total_steps": 12_000, "eval_every": 4_000, "checkpoint_every": 4_000}
     add(label="long", **{"model.name": "mlp:8", **long})
     add(label="wild", **{"optimizer.learning_rate": 1e38})
 """
@@ -49,7 +50,7 @@ def cluster():
     assert config, "the cluster did not come up"
     # No virtual devices: the processes are users'.
     yield {**os.environ, "XLA_FLAGS": "", "SLURM_CONF": config}
-    process.communicate("over\n", timeout=60)
+    process.communicate("over\n", timeout=PATIENCE)
 
 
 def test_a_sweep_is_cancelled_in_part_and_finished_and_each_cell_ends_once(cluster, tmp_path):
@@ -59,7 +60,7 @@ def test_a_sweep_is_cancelled_in_part_and_finished_and_each_cell_ends_once(clust
     line += ["--launcher=slurm", "--slurm.time=30", "--slurm.cpus_per_task=1", "--slurm.partition=test"]
 
     def launch(*more):
-        return subprocess.run([*line, *more], cwd=ROOT, env=cluster, capture_output=True, text=True, timeout=300)
+        return subprocess.run([*line, *more], cwd=ROOT, env=cluster, capture_output=True, text=True, timeout=PATIENCE)
 
     wrong = launch("--no_wait", "--slurm.partition=none")
     assert wrong.returncode == 2
@@ -78,11 +79,11 @@ def test_a_sweep_is_cancelled_in_part_and_finished_and_each_cell_ends_once(clust
     watching = subprocess.Popen(line, cwd=ROOT, env=cluster, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     (long,) = tasks[1]["cells"]
     metrics = workdir / long / "metrics.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not (metrics.is_file() and metrics.read_text().strip()) and time.monotonic() < deadline:
         time.sleep(0.1)
     subprocess.run(["scancel", tasks[1]["task"]], env=cluster, check=True)
-    _, err = watching.communicate(timeout=240)
+    _, err = watching.communicate(timeout=PATIENCE)
     assert watching.returncode == 75, err
     assert "E-STOP-303" in err
     assert (workdir / "results.csv").read_text().count(",done,") == 4
@@ -95,13 +96,13 @@ def test_a_sweep_is_cancelled_in_part_and_finished_and_each_cell_ends_once(clust
     (failed,) = [line for line in lines if line.startswith("failed: wild: E-NAN")]
     assert f"slurm/{tasks[2]['task']}_0_log.out)" in failed
     saved = max(int(folder.name) for folder in (workdir / long / "checkpoints").glob("[0-9]*"))
-    assert 0 < saved < 40_000
+    assert 0 < saved < 12_000
 
     last = launch()
     assert last.returncode == 1, last.stderr  # the wild cell fails again
     assert "5 of 6 cells done" in last.stdout
     steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines() if '"train"' in line]
-    assert steps == list(range(500, 40_001, 500))
+    assert steps == list(range(500, 12_001, 500))
     notes = map(json.loads, (workdir / "manifest.jsonl").read_text().splitlines())
     counted = Counter((note["label"], note["status"]) for note in notes)
     assert counted == {
