@@ -7,7 +7,7 @@ CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast parity lint format smoke readme screenshot lock clean
+.PHONY: help history test test-fast parity slurm-test lint format smoke readme screenshot lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,11 @@ parity: $(VENV)/.parity  ## compare with PyTorch and Keras; installs them (CPU b
 battery: $(VENV)/.dev  ## hurt runs thousands of times: kills, full disks, flipped bits (an hour; as root also full disks)
 	CNN_JAX_BATTERY=full CNN_JAX_BATTERY_RESULTS=experiments/results/battery.json \
 		$(BIN)/python -m pytest tests/battery --numprocesses=$(WORKERS) --dist=worksteal
+
+slurm-test: $(VENV)/.dev  ## sweep on a Slurm of one node; as root, with apt, installs it where it is missing
+	@command -v slurmctld slurmd sbatch > /dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client slurm-wlm-basic-plugins > /dev/null; }
+	$(BIN)/python -m pytest -m slurm tests/sweep
 
 smoke: $(VENV)/.runtime  ## the history in under a minute: every joint, no result worth reading
 	$(BIN)/cnn-jax history --workdir=runs/smoke --preset=smoke

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -86,7 +87,7 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Takes `--config.KEY=VALUE` and `--config.KEY VALUE` out of the arguments.
 
     Returns:
-        The other arguments, and the overrides as `KEY=VALUE`.
+        The other arguments, `--slurm.KEY=VALUE` among them as `--slurm=KEY=VALUE`, and the overrides as `KEY=VALUE`.
 
     Raises:
         Nothing: a key without a value is left for `load_config` to refuse.
@@ -96,7 +97,7 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     remaining = iter(arguments)
     for argument in remaining:
         if not argument.startswith("--config."):
-            rest.append(argument)
+            rest.append(re.sub(r"^--slurm\.", "--slurm=", argument))
             continue
         override = argument.removeprefix("--config.")
         if "=" not in override:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnn_jax.commands.command import Command, add_json, print_json
 
-_LAUNCHERS = ("local",)
+_LAUNCHERS = ("local", "slurm", "commands")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +18,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir", required=True, metavar="W", help="where the cells are written; runs what is missing"
     )
-    parser.add_argument("--launcher", default="local", choices=_LAUNCHERS, help="local: processes of this machine")
+    parser.add_argument(
+        "--launcher",
+        default="local",
+        choices=_LAUNCHERS,
+        help="local: processes of this machine; slurm: jobs; commands: print a command for each part of the sweep",
+    )
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="cells at a time (default 1)")
+    parser.add_argument(
+        "--slurm", action="append", default=[], metavar="KEY=VALUE", help="an option of sbatch; also --slurm.KEY=VALUE"
+    )
+    parser.add_argument("--no_wait", action="store_true", help="slurm: submit, list the jobs and leave them to run")
+    parser.add_argument("--cells", metavar="ID,ID", help="run these cells only, and write no results of the sweep")
     parser.add_argument("--dry_run", action="store_true", help="list the cells and what they cost; run nothing")
     parser.add_argument("--skip_illegal", action="store_true", help="leave out cells whose geometry is not legal")
     parser.add_argument("--strict", action="store_true", help="refuse strides that leave a remainder, as lectures do")
@@ -27,14 +37,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
+    from cnn_jax.commands.launchers import launcher_of, select_cells
     from cnn_jax.errors import ConfigError
     from cnn_jax.sweep.grid import check_cells, experiment_file, read_experiment
-    from cnn_jax.sweep.halving import climb, read_halving
+    from cnn_jax.sweep.halving import climb, on_every_rung, read_halving
     from cnn_jax.sweep.plan import make_plan
 
     workdir, known = Path(options.workdir), {}
+    launcher = None if options.dry_run else launcher_of(options, overrides)
     file = experiment_file(options.experiment)
-    cells = read_experiment(options.experiment, overrides)
+    cells, halving = read_experiment(options.experiment, overrides), read_halving(file)
+    if options.cells is not None:
+        cells, halving = select_cells(on_every_rung(cells, halving), options.cells, file), None
     illegal = check_cells(cells, strict=options.strict, known=known)
     numbers = {cell.id: number for number, cell in enumerate(cells, 1)}
     refused = [{"number": numbers[cell_id], **problem.to_dict()} for cell_id, problem in illegal.items()]
@@ -48,24 +62,27 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     cells = [cell for cell in cells if cell.id not in illegal]
     if not cells:
         raise ConfigError(159, f"no cell of {file} is legal: change the file")
-    halving = read_halving(file)
 
     def planned(cells: Sequence[Any]) -> list[Any]:
         plan = make_plan(cells, workdir, known)
         return [row._replace(number=numbers.get(row.cell.id, row.number)) for row in plan]
 
     rungs = map(planned, climb(cells, halving, workdir))
-    if options.dry_run:
+    if launcher is None:
         _dry_run(options, next(rungs), refused, halving)
         return 0
-    return _run(options, file.stem, rungs, refused)
+    if launcher.hand_over is not None:
+        # Only those of the first rung that is not over are known.
+        missing = (missing for rung in rungs if (missing := [row.cell for row in rung if row.status != "done"]))
+        launcher.hand_over(next(missing, []))
+        return 0
+    return _run(options, launcher, file.stem, rungs, refused)
 
 
-def _run(options: argparse.Namespace, name: str, rungs: Iterable[list[Any]], refused: list[dict]) -> int:
+def _run(options: argparse.Namespace, launcher: Any, name: str, rungs: Iterable[list[Any]], refused: list[dict]) -> int:
     """Runs rung after rung, one where nothing is halved."""
     from cnn_jax.report import write_sweep_report
     from cnn_jax.sweep.board import Board
-    from cnn_jax.sweep.launch import run_sweep
     from cnn_jax.sweep.tidy import gather, write_results
 
     workdir, plan, files = Path(options.workdir), [], []
@@ -79,19 +96,20 @@ def _run(options: argparse.Namespace, name: str, rungs: Iterable[list[Any]], ref
                 {row.cell.id: row.seconds for row in rung},
                 kept=len(rung) - len(missing),
                 workdir=workdir,
-                processes=max(1, options.processes),
+                processes=launcher.at_a_time(missing),
                 shown=not options.json,
             ) as board:
-                run_sweep(missing, workdir, board, processes=options.processes)
+                launcher.run(missing, board)
     finally:  # an interrupted sweep has results as well
         document = {**gather(name, plan, workdir), "illegal": refused}
-        if plan:
+        if plan and options.cells is None:
             files = [*write_results(document, workdir), write_sweep_report(workdir)]
     undone = [row for row in document["cells"] if row["status"] != "done"]
     if options.json:
         print_json(document)
     else:
-        print(f"{len(plan) - len(undone)} of {len(plan)} cells done; results: {', '.join(map(str, files))}")
+        results = f"; results: {', '.join(map(str, files))}" if files else ""
+        print(f"{len(plan) - len(undone)} of {len(plan)} cells done{results}")
     return 1 if undone else 0
 
 

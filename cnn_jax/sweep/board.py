@@ -65,8 +65,15 @@ class Board:
         self._running[cell_id] = text
         self._draw()
 
-    def ended(self, cell_id: str, outcome: str, error: str = "", final: Mapping[str, Any] | None = None) -> None:
-        """A cell ended: `done`, `kept` by another launch meanwhile, `failed`, or running `elsewhere`."""
+    def ended(
+        self,
+        cell_id: str,
+        outcome: str,
+        error: str = "",
+        final: Mapping[str, Any] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        """A cell ended: `done`, `kept` by another launch meanwhile, `failed`, `stopped`, or running `elsewhere`."""
         took = time.monotonic() - self._started_at.pop(cell_id, time.monotonic())
         if outcome == "done":
             self._predicted, self._took = self._predicted + self._seconds.get(cell_id, 0.0), self._took + took
@@ -74,8 +81,8 @@ class Board:
         self._left.pop(cell_id, None)
         self._ended[outcome] += 1
         if self._shown:
-            line = self._line(cell_id, outcome, error, final)
-            if outcome == "failed" or not self._live:
+            line = self._line(cell_id, outcome, error, final, log)
+            if outcome in ("failed", "stopped") or not self._live:
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         self._draw()
 
@@ -91,15 +98,16 @@ class Board:
         done = self._kept + self._ended["done"] + self._ended["kept"]
         parts = [f"{done} of {self._kept + len(self._cells)} done"]
         parts += [f"{len(self._running)} running"] * bool(self._running)
-        parts += [f"{self._ended[word]} {word}" for word in ("failed", "elsewhere") if self._ended[word]]
+        parts += [f"{self._ended[word]} {word}" for word in ("failed", "stopped", "elsewhere") if self._ended[word]]
         if self._left:
             parts.append(f"about {duration(self.seconds_left())} left")
         return ", ".join(parts)
 
-    def _line(self, cell_id: str, outcome: str, error: str, final: Mapping[str, Any] | None) -> str:
+    def _line(self, cell_id: str, outcome: str, error: str, final: Mapping[str, Any] | None, log: Path | None) -> str:
         label = self._cells[cell_id].label
-        if outcome == "failed":
-            return f"failed: {label}: {error} (look into {self._workdir / cell_id})"
+        if outcome in ("failed", "stopped"):
+            places = " and ".join(str(place) for place in (self._workdir / cell_id, log) if place)
+            return f"{outcome}: {label}: {error} (look into {places})"
         test = (final or {}).get("test")
         result = f": test error {100 * (1 - test['accuracy']):.2f}%" if test else ""
         return f"{time.strftime('%H:%M:%S')} {outcome}: {label}{result}; {self.summary()}"

@@ -90,6 +90,13 @@ def climb(cells: Sequence[Cell], halving: Halving | None, workdir: Path) -> Iter
             arms = {arm: arms[arm] for arm in ranked[: max(1, len(arms) // halving.factor)]}
 
 
+def on_every_rung(cells: Sequence[Cell], halving: Halving | None) -> list[Cell]:
+    """All cells that a sweep may come to; without halving, its cells."""
+    if halving is None:
+        return list(cells)
+    return [_at(cell, halving, rung) for rung in range(halving.rungs) for cell in cells]
+
+
 def _arm(cell: Cell) -> str:
     return json.dumps({key: value for key, value in cell.settings.items() if key != "seed"}, sort_keys=True)
 

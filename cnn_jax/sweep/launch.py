@@ -1,7 +1,7 @@
 """Running what is missing of a sweep: here, or by several processes of this machine.
 
 The parent hands chunks of cells that share a program to its workers through pipes. A worker that dies takes down
-nothing but the cell it was at; a worker whose parent has died saves and stops.
+nothing but the cells it was at; a worker whose parent has died saves and stops.
 """
 
 from __future__ import annotations
@@ -12,18 +12,15 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cnn_jax.config import resolve, to_dict
 from cnn_jax.errors import CnnJaxError, ConfigError, Preempted
 from cnn_jax.sweep.board import Board, CellListener
-from cnn_jax.sweep.cells import Cell, is_done, last_notes, note_failure, run_cells
-from cnn_jax.sweep.plan import in_running_order
-from cnn_jax.train.build import program_key
+from cnn_jax.sweep.cells import Cell, is_done, last_notes, note_failure, pack, run_cells, unpack
+from cnn_jax.sweep.plan import chunks, in_running_order
 from cnn_jax.train.workdir import DONE, read_json
 
 
@@ -48,7 +45,7 @@ def run_sweep(cells: Sequence[Cell], workdir: Path, board: Board, *, processes: 
         for cell, outcome in run_cells(
             todo, workdir, lambda cell: CellListener(lambda text: board.show(cell.id, text))
         ):
-            _tell_end(board, workdir, cell.id, outcome)
+            tell_end(board, workdir, cell.id, outcome)
         return
     workdir.mkdir(parents=True, exist_ok=True)
     tried: set[str] = set()
@@ -57,16 +54,17 @@ def run_sweep(cells: Sequence[Cell], workdir: Path, board: Board, *, processes: 
         tried |= _Pool(left, workdir, board, processes).run()
 
 
-def _tell_end(board: Board, workdir: Path, cell_id: str, outcome: str) -> None:
+def tell_end(board: Board, workdir: Path, cell_id: str, outcome: str, why: str = "", log: Path | None = None) -> None:
+    """Tells how a cell ended, with its result or what was noted of its failure, and where it left a log."""
     done = workdir / cell_id / DONE
-    error = str((last_notes(workdir).get(cell_id) or {}).get("error") or "") if outcome == "failed" else ""
-    board.ended(cell_id, outcome, error, read_json(done) if done.is_file() else None)
+    error = str((last_notes(workdir).get(cell_id) or {}).get("error") or "") if outcome == "failed" else why
+    board.ended(cell_id, outcome, error, read_json(done) if done.is_file() else None, log)
 
 
 class _Worker(NamedTuple):
     process: Any
     pipe: Connection
-    at: list[str]  # the cell it is at, if any
+    at: dict[str, None]  # the cells it is at, if any
 
 
 class _Pool:
@@ -74,7 +72,7 @@ class _Pool:
 
     def __init__(self, cells: Sequence[Cell], workdir: Path, board: Board, processes: int):
         self._cells = {cell.id: cell for cell in cells}
-        self._chunks = deque(_chunks(cells, processes))
+        self._chunks = deque([pack(cell) for cell in chunk] for chunk in chunks(cells, processes))
         self._workdir, self._board, self._started = workdir, board, time.time()
         self._ended: set[str] = set()
         context = multiprocessing.get_context("spawn")  # JAX has threads: a forked process may hang
@@ -84,7 +82,7 @@ class _Pool:
             process = context.Process(target=_work, args=(theirs, str(workdir), number, processes))
             process.start()
             theirs.close()
-            self._workers[ours] = _Worker(process, ours, [])
+            self._workers[ours] = _Worker(process, ours, {})
 
     def run(self) -> set[str]:
         """Until no worker is left; the ids of the cells that were tried."""
@@ -107,12 +105,12 @@ class _Pool:
         if kind == "idle":
             worker.pipe.send(self._chunks.popleft() if self._chunks else None)
         elif kind == "show":
-            worker.at[:] = what[:1]
+            worker.at[what[0]] = None
             self._board.show(*what)
         elif kind == "ended":
-            worker.at.clear()
+            worker.at.pop(what[0], None)
             self._ended.add(what[0])
-            _tell_end(self._board, self._workdir, *what)
+            tell_end(self._board, self._workdir, *what)
         elif kind == "raise":
             raise what[0]
         elif kind == "bye":
@@ -127,7 +125,7 @@ class _Pool:
                 why = f"its process died with status {status}, killed or out of memory" if status else "it was stopped"
                 note_failure(self._workdir, self._cells[cell_id], self._started, why)
             self._ended.add(cell_id)
-            _tell_end(self._board, self._workdir, cell_id, "failed")
+            tell_end(self._board, self._workdir, cell_id, "failed")
         if not worker.at and worker.process.exitcode:
             raise ConfigError(
                 153, f"a process of the sweep ended with status {worker.process.exitcode} before any cell"
@@ -151,19 +149,9 @@ class _Pool:
                     if kind == "idle":
                         worker.pipe.send(None)
                     elif kind == "ended":
-                        _tell_end(self._board, self._workdir, *what)
+                        tell_end(self._board, self._workdir, *what)
                 except (EOFError, OSError):
                     self._forget(worker)
-
-
-def _chunks(cells: Sequence[Cell], processes: int) -> Iterable[list[tuple[Any, str, Mapping[str, Any]]]]:
-    """The cells program by program; programs with many cells in parts, where there are few programs."""
-    programs = [list(group) for _, group in groupby(cells, key=lambda cell: program_key(cell.config))]
-    parts = max(1, -(-processes // len(programs)))
-    for program in programs:
-        size = -(-len(program) // parts)
-        for start in range(0, len(program), size):
-            yield [(to_dict(cell.config), cell.label, dict(cell.settings)) for cell in program[start : start + size]]
 
 
 def _work(pipe: Connection, workdir: str, number: int, processes: int) -> None:
@@ -177,7 +165,7 @@ def _work(pipe: Connection, workdir: str, number: int, processes: int) -> None:
             if chunk is None:
                 pipe.send(("bye",))
                 return
-            cells = [Cell(resolve(config), label, settings) for config, label, settings in chunk]
+            cells = [unpack(packed) for packed in chunk]
             for cell, outcome in run_cells(cells, Path(workdir), lambda cell: CellListener(_teller(pipe, cell.id))):
                 pipe.send(("ended", cell.id, outcome))
     except (EOFError, BrokenPipeError, ConnectionResetError, Preempted, KeyboardInterrupt):

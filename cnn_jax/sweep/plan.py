@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +76,17 @@ def in_running_order(cells: Sequence[Cell]) -> list[Cell]:
         return place(data), place(program_key(cell.config))
 
     return sorted(cells, key=order)
+
+
+def chunks(cells: Sequence[Cell], parts: int) -> list[list[Cell]]:
+    """The cells program by program; programs with many cells in pieces, where there are fewer programs than `parts`."""
+    programs = [list(group) for _, group in groupby(cells, key=lambda cell: program_key(cell.config))]
+    pieces = max(1, -(-parts // len(programs))) if programs else 1
+    cut = []
+    for program in programs:
+        size = -(-len(program) // pieces)
+        cut += [program[start : start + size] for start in range(0, len(program), size)]
+    return cut
 
 
 def make_plan(cells: Sequence[Cell], workdir: Path, known: dict[str, Images] | None = None) -> list[Planned]:

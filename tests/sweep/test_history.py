@@ -12,6 +12,7 @@ from cnn_jax.sweep import cells as cells_module
 from cnn_jax.sweep import history
 from cnn_jax.sweep.cells import Cell, last_notes, run_cells
 from cnn_jax.sweep.history import NETWORKS, PRESETS, cells
+from cnn_jax.sweep.lease import only_one
 from cnn_jax.train.progress import Silence
 from tests.toy import toy_config, toy_dataset
 
@@ -59,11 +60,16 @@ def test_only_what_is_missing_runs(tmp_path):
 def test_a_failed_cell_is_noted_and_tried_again_and_the_others_go_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cells_module, "train", failing_for(0))
+        patch.setattr(cells_module, "train_population", failing_together)
         assert run(tmp_path) == [(0, "failed"), (1, "done")]
     notes = {note["label"]: note for note in last_notes(tmp_path).values()}
     assert notes["MLP seed 0"]["status"] == "failed"
     assert "too steep" in notes["MLP seed 0"]["error"]
-    assert run(tmp_path) == [(0, "done"), (1, "kept")]
+    assert sorted(run(tmp_path)) == [(0, "done"), (1, "kept")]
+
+
+def failing_together(members, **rest):
+    raise ConfigError(98, "one of them is too steep")
 
 
 def failing_for(seed):
@@ -82,7 +88,7 @@ def test_a_stopped_sweep_goes_on(tmp_path, monkeypatch):
         raise Preempted(1, "stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cells_module, "train", stopped)
+        patch.setattr(cells_module, "train_population", stopped)
         with pytest.raises(Preempted):
             run(tmp_path)
     assert run(tmp_path) == [(0, "done"), (1, "done")]
@@ -90,7 +96,7 @@ def test_a_stopped_sweep_goes_on(tmp_path, monkeypatch):
 
 def test_a_cell_that_another_process_runs_is_left_to_it(tmp_path):
     cell = Cell(toy_config(), "MLP seed 0")
-    with cells_module._only_one(tmp_path / cell.id) as mine:
+    with only_one(tmp_path / cell.id) as mine:
         assert mine
         assert run(tmp_path) == [(0, "elsewhere"), (1, "done")]
 

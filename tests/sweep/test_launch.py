@@ -98,8 +98,12 @@ def test_a_failed_cell_is_one_line_the_others_go_on_and_it_is_tried_again(experi
             raise RuntimeError("the device\nis on fire")
         return real(config, own, **options)
 
+    def faulty_together(members, **options):
+        raise RuntimeError("somebody's device is on fire")
+
     with monkeypatch.context() as patch:
         patch.setattr(cells_module, "train", faulty)
+        patch.setattr(cells_module, "train_population", faulty_together)
         assert main(command) == 1
     shown = capsys.readouterr()
     (line,) = [line for line in shown.err.splitlines() if line.startswith("failed")]

@@ -129,7 +129,7 @@ def test_costs_are_those_of_the_layer_table(tmp_path, written):
     assert [row.number for row in plan] == [1, 2, 3, 4]
 
 
-def test_cells_that_differ_in_their_seed_share_a_program_and_follow_each_other(written):
+def test_cells_that_differ_in_seed_and_rate_share_a_program(written):
     cells = read_experiment(written(HYPER))
     assert [(c.config.seed, c.config.optimizer.learning_rate) for c in cells] == [
         (0, 0.1),
@@ -137,15 +137,16 @@ def test_cells_that_differ_in_their_seed_share_a_program_and_follow_each_other(w
         (1, 0.1),
         (1, 0.2),
     ]
+    assert count_programs(cells) == 1
+    assert in_running_order(cells) == cells
+    assert all(cell.config.total_steps == 7 and cell.config.total_epochs is None for cell in cells)
+
+
+def test_cells_of_one_program_follow_each_other(written):
+    cells = read_experiment(written(NAMED))
     assert count_programs(cells) == 2
     ordered = in_running_order(cells)
-    assert [(c.config.optimizer.learning_rate, c.config.seed) for c in ordered] == [
-        (0.1, 0),
-        (0.1, 1),
-        (0.2, 0),
-        (0.2, 1),
-    ]
-    assert all(cell.config.total_steps == 7 and cell.config.total_epochs is None for cell in cells)
+    assert [cell.label for cell in ordered] == ["ReLU, seed=0", "ReLU, seed=1", "tanh, seed=0", "tanh, seed=1"]
 
 
 def test_names_become_labels_and_an_arm_and_equal_cells_are_one(written):
