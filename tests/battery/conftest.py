@@ -1,7 +1,8 @@
 """How often each trial of the battery is repeated, and the record of what came out.
 
 A few times in `make test`; with `CNN_JAX_BATTERY=full` (`make battery`) as often as it takes to trust a promise, and
-then the outcome goes to the file that `CNN_JAX_BATTERY_RESULTS` names.
+then the outcome goes to the file that `CNN_JAX_BATTERY_RESULTS` names. A part of the battery that is run again takes the
+place of what stands there of it, each with its own commit.
 """
 
 from __future__ import annotations
@@ -69,11 +70,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     from cnn_jax.train.workdir import source_commit
 
-    document = {
-        "kind": "battery",
+    file = Path(target)
+    before = json.loads(file.read_text())["tests"] if file.is_file() else {}
+    of_this_run = {
         "commit": source_commit(),
         "versions": {"jax": jax.__version__, "python": platform.python_version()},
         "date": time.strftime("%Y-%m-%d"),
-        "tests": dict(sorted(_record.items())),
     }
-    Path(target).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    tests = before | {name: {**outcome, **of_this_run} for name, outcome in _record.items()}
+    file.write_text(json.dumps({"kind": "battery", "tests": tests}, indent=1, sort_keys=True) + "\n")
