@@ -1,8 +1,8 @@
 """How often each trial of the battery is repeated, and the record of what came out.
 
 A few times in `make test`; with `CNN_JAX_BATTERY=full` (`make battery`) as often as it takes to trust a promise, and
-then the outcome goes to the file that `CNN_JAX_BATTERY_RESULTS` names. A part of the battery that is run again takes the
-place of what stands there of it, each with its own commit.
+then the outcome goes to the file that `CNN_JAX_BATTERY_RESULTS` names. A part of the battery that is run again takes
+the place of what stands there of it, each with its own commit.
 """
 
 from __future__ import annotations
