@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from cnn_jax import models
+from cnn_jax import models, nn
 from cnn_jax.config import canonical_json, resolve, to_dict
 from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
-from cnn_jax.schema import RATE_GROUPS
+from cnn_jax.schema import PATTERN_GROUPS
 from cnn_jax.tasks import Task, classify
+from cnn_jax.train import whitening
 from cnn_jax.train.augment import make_augment
 from cnn_jax.train.average import make_average
 from cnn_jax.train.cache import runs_once
@@ -43,6 +45,7 @@ class DataSpec(NamedTuple):
         sizes: images per split.
         fingerprint: identity of the content and the split.
         covariance: C x C, of the channels over the pixels of the training images, in 0..1.
+        patches: P x P, of small patches of standardised training images, for a network that whitens them; () for others.
     """
 
     name: str
@@ -54,23 +57,34 @@ class DataSpec(NamedTuple):
     fingerprint: str
     covariance: tuple[tuple[float, ...], ...] = ()
     streamed: bool = False
+    patches: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset) -> DataSpec:
-        """Measures a data set."""
+    def of(cls, dataset: Dataset, config: Any = None) -> DataSpec:
+        """Measures a data set; given a config, what its network asks for as well."""
         mean, std = dataset.statistics()
         sizes = {name: len(split.label) for name, split in dataset.splits.items()}
         channels = (tuple(float(v) for v in mean), tuple(max(float(v), 1e-3) for v in std))
         covariance = tuple(map(tuple, dataset.covariance().tolist()))
         identity = (dataset.fingerprint, covariance, dataset.streamed)
-        return cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, *identity)
+        patches = () if config is None else _measure_patches(dataset, whitening.patch_size(config), *channels)
+        return cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, *identity, patches)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> DataSpec:
         """Reads back what `_asdict` wrote."""
         tuples = {key: tuple(stored[key]) for key in ("classes", "image_shape", "mean", "std")}
-        covariance = tuple(map(tuple, stored.get("covariance", ())))
-        return cls(**{**stored, **tuples, "covariance": covariance})
+        matrices = {key: tuple(map(tuple, stored.get(key, ()))) for key in ("covariance", "patches")}
+        return cls(**{**stored, **tuples, **matrices})
+
+
+def _measure_patches(dataset: Dataset, size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Any:
+    if not size:
+        return ()
+    image = dataset.splits["train"].image
+    some = np.asarray(image[whitening.measured(len(image), dataset.image_shape)])
+    measure = jax.jit(functools.partial(whitening.patches_of, size=size, mean=mean, std=std))
+    return tuple(map(tuple, measure(some).tolist()))
 
 
 class Program(NamedTuple):
@@ -138,7 +152,8 @@ def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
     params = variables["params"]
     check_patterns(params, config.freeze, "freeze")
     check_patterns(params, config.init_layers, "init_layers")
-    check_patterns(params, list(config.optimizer.get("groups", {})), RATE_GROUPS)
+    for key in PATTERN_GROUPS:
+        check_patterns(params, list(config.optimizer.get(key.rpartition(".")[2], {})), key)
     return model, task
 
 
@@ -169,11 +184,18 @@ def _build(config_json: str, spec_json: str) -> Program:
     )
     recipe = Recipe(
         task,
-        make_optimizer(config.optimizer, learning_rate, config.freeze),
+        make_optimizer(config.optimizer, learning_rate, config.freeze, total_steps=total_steps),
         make_average(config.average, total_steps),
         config.accumulate,
         config.freeze,
     )
+    size = whitening.patch_size(config)
+    if size and not spec.patches:
+        raise ConfigError(
+            287,
+            f"{config.model.name} whitens patches of {size}x{size}, and nothing was measured of the training images: "
+            "give it data, and the config to DataSpec.of",
+        )
     layout = make_layout(config.parallel, config.num_devices, batch_size // config.accumulate)
     max_steps = max(1, min(config.log_every, num_examples // batch_size))
     if spec.streamed:
@@ -188,19 +210,29 @@ def _build(config_json: str, spec_json: str) -> Program:
     run_steps = make_run_steps(
         recipe, augment, batch_size=batch_size, max_steps=max_steps, layout=layout, streamed=spec.streamed
     )
-    initial = jax.jit(
-        functools.partial(
-            create_state,
-            task,
-            recipe.rule,
-            average=recipe.average is not None,
-            plateau=config.schedule.name == "plateau",
-        ),
-        compiler_options=runs_once(),
-    )
+
+    def initial(seed: jax.Array) -> TrainState:
+        with nn.measured_patches(jnp.asarray(spec.patches, jnp.float32) if size else None):
+            return create_state(
+                task,
+                recipe.rule,
+                seed,
+                average=recipe.average is not None,
+                plateau=config.schedule.name == "plateau",
+            )
+
     evaluate = Evaluate(task, batch_size=batch_size // config.accumulate, layout=layout)
     return Program(
-        model, recipe, num_classes, layout, initial, run_steps, evaluate, learning_rate, total_steps, max_steps
+        model,
+        recipe,
+        num_classes,
+        layout,
+        jax.jit(initial, compiler_options=runs_once()),
+        run_steps,
+        evaluate,
+        learning_rate,
+        total_steps,
+        max_steps,
     )
 
 
