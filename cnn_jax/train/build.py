@@ -19,7 +19,7 @@ from cnn_jax.errors import ConfigError
 from cnn_jax.schema import PATTERN_GROUPS
 from cnn_jax.tasks import Task, classify
 from cnn_jax.train import whitening
-from cnn_jax.train.augment import make_augment
+from cnn_jax.train.augment import Augment, make_augment
 from cnn_jax.train.average import make_average
 from cnn_jax.train.cache import runs_once
 from cnn_jax.train.epoch import RunSteps, make_run_steps
@@ -45,7 +45,7 @@ class DataSpec(NamedTuple):
         sizes: images per split.
         fingerprint: identity of the content and the split.
         covariance: C x C, of the channels over the pixels of the training images, in 0..1.
-        patches: P x P, of small patches of standardised training images, for a network that whitens them; () for others.
+        patches: P x P, of small patches of the standardised training images, for a network that whitens them, else ().
     """
 
     name: str
@@ -93,6 +93,7 @@ class Program(NamedTuple):
     Attributes:
         model: the Linen module.
         recipe: what a step does; `recipe.task` is what training means.
+        augment: what is done to training images.
         num_classes: outputs of the network.
         layout: the devices.
         create_state: `(seed) -> TrainState`, compiled.
@@ -105,6 +106,7 @@ class Program(NamedTuple):
 
     model: Any
     recipe: Recipe
+    augment: Augment
     num_classes: int
     layout: Layout
     create_state: Any
@@ -225,6 +227,7 @@ def _build(config_json: str, spec_json: str) -> Program:
     return Program(
         model,
         recipe,
+        augment,
         num_classes,
         layout,
         jax.jit(initial, compiler_options=runs_once()),

@@ -133,9 +133,7 @@ def _nothing(params: Any, freeze: Sequence[str]) -> Any:
     return jax.tree.map(lambda _: False, params)
 
 
-def _decayed(
-    which: str, freeze: Sequence[str], spared: Callable[[Any, Sequence[str]], Any]
-) -> Callable[[Any], Any]:
+def _decayed(which: str, freeze: Sequence[str], spared: Callable[[Any, Sequence[str]], Any]) -> Callable[[Any], Any]:
     """Kernels are what has two or more axes; biases and norm parameters are vectors."""
     return lambda params: jax.tree.map(
         lambda p, frozen, spare: not (frozen or spare) and (which == "all" or p.ndim >= 2),

@@ -21,6 +21,7 @@ from cnn_jax.errors import ConfigError
 from cnn_jax.tasks import Batch
 from cnn_jax.train import whitening
 from cnn_jax.train.build import DataSpec, Program, build
+from cnn_jax.train.epoch import make_run_steps
 from cnn_jax.train.state import TrainState, create_state
 
 Logits = Callable[[jax.Array], jax.Array]
@@ -84,7 +85,7 @@ def make_whole(program: Program, config: Any, spec: DataSpec, protocol: Protocol
     Args:
         program: of the config and the data.
         config: the config.
-        spec: of the data; the patches that a network whitens are measured anew inside the call, where their time counts.
+        spec: of the data; patches that a network whitens are measured anew inside the call, where their time counts.
         protocol: how test images are looked at; each once, as it is, if None.
 
     Returns:
@@ -97,7 +98,13 @@ def make_whole(program: Program, config: Any, spec: DataSpec, protocol: Protocol
     """
     _check(program, config, spec)
     size, task = whitening.patch_size(config), program.task
-    total_steps, max_steps = program.total_steps, program.max_steps
+    run_steps = make_run_steps(
+        program.recipe,
+        program.augment,
+        batch_size=config.batch_size,
+        max_steps=program.total_steps,
+        layout=program.layout,
+    )
 
     def initial(seed: jax.Array, image: jax.Array) -> TrainState:
         patches = None
@@ -108,11 +115,9 @@ def make_whole(program: Program, config: Any, spec: DataSpec, protocol: Protocol
             return create_state(task, program.recipe.rule, seed, average=program.recipe.average is not None)
 
     def whole(seed: jax.Array, train: Batch, test: Batch) -> tuple[TrainState, jax.Array]:
-        def call(i: jax.Array, state: TrainState) -> TrainState:
-            # As long as the loop's longest: the order of examples is drawn for an epoch at a time.
-            return program.run_steps(state, train, jnp.minimum(max_steps, total_steps - i * max_steps))[0]
-
-        state = jax.lax.fori_loop(0, -(-total_steps // max_steps), call, initial(seed, train["image"]))
+        # Without the barrier XLA lets the initialisers into the loop, and rounds its steps otherwise than alone.
+        state = jax.lax.optimization_barrier(initial(seed, train["image"]))
+        state, _, _ = run_steps(state, train, jnp.int32(program.total_steps))
         logits_of = lambda image: task.logits(state.eval_variables, image)  # noqa: E731
         looked_at = logits_of if protocol is None else lambda image: protocol(logits_of, image)
         return state, _right(looked_at, test, config.batch_size // config.accumulate)

@@ -25,7 +25,8 @@ def test_views_are_those_of_the_loops():
                 for x in range(4):
                     column = 3 - x if mirrored else x
                     expected = images[:, reflected(y + shift, 5), reflected(column + shift, 4)]
-                    np.testing.assert_array_equal(views[place, :, y, x], expected, err_msg=f"{shift} {mirrored} {y} {x}")
+                    where = f"{shift} {mirrored} {y} {x}"
+                    np.testing.assert_array_equal(views[place, :, y, x], expected, err_msg=where)
             place += 1
     assert views.shape == (place, *images.shape)
 
