@@ -64,7 +64,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def _sgd(config: ConfigDict) -> ConfigDict:
-    config.model.name = "airbench:94"
+    config.model = ConfigDict({"name": "airbench:94"})
     config.batch_size = 1024
     config.total_epochs = None
     config.total_steps = 476  # 9.9 epochs of 48 whole batches
@@ -81,5 +81,6 @@ def _sgd(config: ConfigDict) -> ConfigDict:
             "until": {"whiten/bias": 144 / 476},
         }
     )
-    config.schedule.update({"warmup_steps": 109, "warmup_from": 0.2, "end": 0.07})  # up to 23% of the steps
+    # Up during 23% of the steps.
+    config.schedule = ConfigDict({"name": "polynomial", "warmup_steps": 109, "warmup_from": 0.2, "end": 0.07})
     return config
