@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import ml_collections
 
 from cnn_jax.errors import ConfigError
-from cnn_jax.schema import GROUPS, LENGTHS, RATE_FACTOR, RATE_GROUPS, SCHEMA, check_combinations
+from cnn_jax.schema import GROUPS, LENGTHS, PATTERN_GROUPS, SCHEMA, check_combinations, pattern_group
 
 Config: TypeAlias = Any
 """A ConfigDict, or a mapping of the same keys; the type of ConfigDict would tell a checker nothing of them."""
@@ -143,10 +143,10 @@ def _split_override(text: str) -> tuple[str, str]:
 
 
 def _known(key: str) -> None:
-    if key in SCHEMA or key.startswith(("model.", RATE_GROUPS + ".")):
+    if key in SCHEMA or key.startswith("model.") or pattern_group(key):
         return
-    if key == RATE_GROUPS:
-        raise ConfigError(4, f"config.{key} is a group, not a value: set config.{key}.PATTERN=FACTOR")
+    if key in PATTERN_GROUPS:
+        raise ConfigError(4, f"config.{key} is a group, not a value: set config.{key}.PATTERN={PATTERN_GROUPS[key][0]}")
     if key in GROUPS:
         inside = ", ".join(name for name in SCHEMA if name.startswith(key + "."))
         raise ConfigError(4, f"config.{key} is a group, not a value: set {inside}")
@@ -184,7 +184,8 @@ def _parse(key: str, text: str, like: Any) -> Any:
 
 def _checked(key: str, value: Any) -> Any:
     value = tuple(value) if isinstance(value, list) else value
-    field = SCHEMA.get(key, RATE_FACTOR if key.startswith(RATE_GROUPS + ".") else None)
+    group = pattern_group(key)
+    field = SCHEMA.get(key) if group is None else PATTERN_GROUPS[group][1]
     if field is None:
         return value
     given = value

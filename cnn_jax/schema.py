@@ -21,16 +21,17 @@ OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "rmsprop": ("rho", "epsilon"),
     "adam": ("beta1", "beta2", "epsilon"),
     "adamw": ("beta1", "beta2", "epsilon"),
+    "muon": ("momentum", "other_momentum", "newton_schulz", "kernel_norm"),
     "random_search": ("sigma", "candidates"),
     "local_random_search": ("sigma", "candidates"),
 }
 """The update rules, and which constants of `config.optimizer` mean something to each."""
-_OF_GRADIENTS = ("weight_decay", "decay_form", "clip_norm", "clip_value", "groups")
+_OF_GRADIENTS = ("weight_decay", "decay_form", "group_decay", "clip_norm", "clip_value", "groups", "until")
 SCHEDULES: dict[str, tuple[str, ...]] = {
     "constant": (),
     "step": ("factor", "every_epochs"),
     "multi_step": ("factor", "boundaries"),
-    "polynomial": ("power",),
+    "polynomial": ("power", "end"),
     "cosine": (),
     "exponential": ("factor",),
     "plateau": ("factor", "patience", "min_delta", "max_cuts"),
@@ -123,6 +124,11 @@ SCHEMA: dict[str, Field] = {
     "optimizer.name": Field("momentum", (str,), **_one_of(*OPTIMIZERS)),
     "optimizer.learning_rate": Field(0.05, _NUMBER, _positive, "a positive finite number"),
     "optimizer.momentum": Field(None, _OPTIONAL_NUMBER, **_OPTIONAL_SHARE),
+    "optimizer.other_momentum": Field(None, _OPTIONAL_NUMBER, **_OPTIONAL_SHARE),
+    "optimizer.newton_schulz": Field(
+        None, _OPTIONAL_INT, _positive, "a positive number of iterations, or None for the rule's own"
+    ),
+    "optimizer.kernel_norm": Field(False, (bool,), says="true or false"),
     "optimizer.rho": Field(None, _OPTIONAL_NUMBER, **_OPTIONAL_SHARE),
     "optimizer.beta1": Field(None, _OPTIONAL_NUMBER, **_OPTIONAL_SHARE),
     "optimizer.beta2": Field(None, _OPTIONAL_NUMBER, **_OPTIONAL_SHARE),
@@ -135,8 +141,9 @@ SCHEMA: dict[str, Field] = {
         None,
         (str, type(None)),
         lambda v: v in (None, "l2", "decoupled"),
-        "l2, decoupled, or None for the rule's own (decoupled for adamw, l2 for the others)",
+        "l2, decoupled, or None for the rule's own (decoupled for adamw and muon, l2 for the others)",
     ),
+    "optimizer.group_decay": Field(True, (bool,), says="true or false"),
     "optimizer.clip_norm": Field(None, _OPTIONAL_NUMBER, _positive, "a positive number, or None for no clipping"),
     "optimizer.clip_value": Field(None, _OPTIONAL_NUMBER, _positive, "a positive number, or None for no clipping"),
     "schedule.name": Field("cosine", (str,), **_one_of(*SCHEDULES)),
@@ -154,16 +161,31 @@ SCHEMA: dict[str, Field] = {
         0.1, (*_NUMBER, tuple), _factor_legal, "a number in (0, 1), or with multi_step a tuple of them, one a boundary"
     ),
     "schedule.power": Field(1.0, _NUMBER, _positive, "a positive number"),
+    "schedule.end": Field(0.0, _NUMBER, **_SHARE),
     "schedule.patience": Field(5, (int,), _positive, "a positive number of evaluations"),
     "schedule.min_delta": Field(0.0, _NUMBER, **_SHARE),
     "schedule.max_cuts": Field(None, _OPTIONAL_INT, _positive, "a positive number of cuts, or None for no limit"),
 }
-"""Every key of a config but the model's own keywords, which `cnn_jax.models` knows, and the learning-rate groups."""
+"""Every key of a config but the model's own keywords, which `cnn_jax.models` knows, and what maps patterns."""
 
-RATE_GROUPS = "optimizer.groups"
-"""`config.optimizer.groups` maps patterns of parameter paths to factors of their learning rate."""
-RATE_FACTOR = Field(1.0, _NUMBER, lambda v: v >= 0, "a factor of the learning rate, at least 0")
-GROUPS = ("model", "optimizer", "schedule", "average", RATE_GROUPS)
+PATTERN_GROUPS: dict[str, tuple[str, Field]] = {
+    "optimizer.groups": (
+        "FACTOR",
+        Field(1.0, _NUMBER, lambda v: v >= 0, "a factor of the learning rate, at least 0"),
+    ),
+    "optimizer.until": ("SHARE", Field(1.0, _NUMBER, lambda v: 0 < v <= 1, "a share of the training in (0, 1]")),
+}
+"""Groups that map patterns of parameter paths to numbers: what such a number is called, and what is legal.
+
+`config.optimizer.groups` holds factors of learning rates; `config.optimizer.until` the share of the training in which a
+parameter's learning rate runs through its whole schedule, and after which the parameter rests.
+"""
+GROUPS = ("model", "optimizer", "schedule", "average", *PATTERN_GROUPS)
+
+
+def pattern_group(key: str) -> str | None:
+    """The group of patterns that a dotted key is in, or None."""
+    return next((group for group in PATTERN_GROUPS if key.startswith(group + ".")), None)
 
 
 def check_combinations(flat: Mapping[str, Any]) -> None:
@@ -203,6 +225,10 @@ def check_combinations(flat: Mapping[str, Any]) -> None:
         refuse("optimizer.decay_form", "is not adamw, which decouples the decay: use config.optimizer.name=adam")
     if flat["optimizer.clip_norm"] is not None and flat["optimizer.clip_value"] is not None:
         refuse("optimizer.clip_value", "and config.optimizer.clip_norm are both set: set one of them")
+    if not flat["optimizer.group_decay"] and not any(pattern_group(key) == "optimizer.groups" for key in flat):
+        refuse("optimizer.group_decay", "means nothing without config.optimizer.groups.PATTERN=FACTOR")
+    if flat["optimizer.kernel_norm"] and flat["schedule.name"] == "plateau":
+        refuse("optimizer.kernel_norm", "and config.schedule.name=plateau do not go together: the cuts would soften it")
     if flat["average.decay"] != SCHEMA["average.decay"].default and flat["average.name"] != "ema":
         refuse("average.decay", "means nothing without config.average.name=ema")
     if flat["average.start"] and flat["average.name"] == "none":

@@ -10,19 +10,19 @@ from jaxtyping import Array, Int, Key
 
 
 class Order(NamedTuple):
-    """The shuffled order of two epochs that follow each other, enough for any call that is shorter than an epoch.
+    """The shuffled order of epochs that follow each other; two are enough for any call that is shorter than an epoch.
 
     Attributes:
         first_epoch: int32 [], the epoch of the first row.
-        permutations: int32 [2, N].
+        permutations: int32 [E, N].
     """
 
     first_epoch: jax.Array
     permutations: jax.Array
 
 
-def order_from(key: Key[Array, ""], position: Int[Array, ""], num_examples: int) -> Order:
-    """The order from stream position `position` on, through the end of the epoch after.
+def order_from(key: Key[Array, ""], position: Int[Array, ""], num_examples: int, epochs: int = 2) -> Order:
+    """The order from the start of the epoch that stream position `position` is in, for so many epochs.
 
     Each epoch is one permutation of the examples, drawn from `(key, epoch)` alone, so that a restart at any position
     continues the same stream. Nothing is dropped at the end of an epoch: a batch may straddle two.
@@ -31,10 +31,11 @@ def order_from(key: Key[Array, ""], position: Int[Array, ""], num_examples: int)
         key: the run's key for the order.
         position: examples seen so far.
         num_examples: N, examples in an epoch.
+        epochs: E, how many epochs.
     """
     first = position // num_examples
-    epochs = jnp.stack([first, first + 1])
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, epochs)
+    numbers = first + jnp.arange(epochs, dtype=first.dtype)
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, numbers)
     permutations = jax.vmap(lambda k: jax.random.permutation(k, num_examples))(keys)
     return Order(first.astype(jnp.int32), permutations.astype(jnp.int32))
 

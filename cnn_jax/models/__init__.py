@@ -154,6 +154,13 @@ FAMILIES = {
         "paper",
         {"paper": ((299, 299, 3), 1000), "small": _SMALL},
     ),
+    "airbench": Family(
+        "airbench.Airbench",
+        2024,
+        "94% on CIFAR-10 in 3.29 Seconds on a Single GPU",
+        "94",
+        dict.fromkeys(("94", "94-muon", "95", "96"), _SMALL),
+    ),
 }
 
 

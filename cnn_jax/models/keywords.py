@@ -17,6 +17,8 @@ _RANGES = {
     "dropout": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "kernel_size": (lambda v: v >= 1, "at least 1"),
     "strides": (lambda v: v >= 1, "at least 1"),
+    "whitening": (lambda v: v >= 1, "at least 1"),
+    "norm_momentum": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "feature_group_count": (lambda v: v >= 1, "at least 1"),
 }
 _RANGES |= dict.fromkeys(

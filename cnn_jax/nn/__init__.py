@@ -41,3 +41,5 @@ from cnn_jax.nn.pool import pool as pool
 from cnn_jax.nn.residual import ResidualBlock as ResidualBlock
 from cnn_jax.nn.residual import ShortcutName as ShortcutName
 from cnn_jax.nn.separable import SeparableConv as SeparableConv
+from cnn_jax.nn.whitening import measured_patches as measured_patches
+from cnn_jax.nn.whitening import whitening as whitening

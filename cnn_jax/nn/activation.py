@@ -10,7 +10,9 @@ import jax.numpy as jnp
 
 from cnn_jax import ops
 
-ActivationName = Literal["relu", "tanh", "scaled_tanh", "sigmoid", "leaky_relu", "prelu", "elu", "maxout", "identity"]
+ActivationName = Literal[
+    "relu", "tanh", "scaled_tanh", "sigmoid", "leaky_relu", "prelu", "elu", "gelu", "silu", "maxout", "identity"
+]
 
 
 class Activation(nn.Module):

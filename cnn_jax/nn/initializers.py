@@ -14,7 +14,18 @@ from cnn_jax.errors import ConfigError
 
 Initializer = Callable[..., jax.Array]
 InitializerName = Literal[
-    "gaussian", "gaussian_0.05", "gaussian_0.1", "glorot", "he", "lecun", "zeros", "ones", "identity", "bilinear"
+    "gaussian",
+    "gaussian_0.05",
+    "gaussian_0.1",
+    "glorot",
+    "he",
+    "lecun",
+    "uniform",
+    "zeros",
+    "ones",
+    "identity",
+    "partial_identity",
+    "bilinear",
 ]
 
 
@@ -22,6 +33,19 @@ def lecun_uniform(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
     """Uniform in +-2.4 / fan_in, for tanh units (LeCun et al. 1998, appendix A)."""
     bound = 2.4 / math.prod(shape[:-1])
     return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+def fan_in_uniform(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
+    """Uniform in +-1 / sqrt(fan_in): what Torch gives convolutions and linear layers (variance a sixth of He's)."""
+    bound = 1 / math.sqrt(math.prod(shape[:-1]))
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+def partial_identity_kernel(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
+    """The first features pass the input channels on, the others begin as Torch's (Jordan 2024, section 3.3)."""
+    passing = jnp.arange(shape[-1]) < shape[-2]
+    drawn = fan_in_uniform(key, shape, dtype)
+    return jnp.where(passing.reshape((1,) * (len(shape) - 1) + (-1,)), identity_kernel(key, shape, dtype), drawn)
 
 
 def identity_kernel(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
@@ -55,9 +79,11 @@ INITIALIZERS: dict[str, Initializer] = {
     "glorot": jax.nn.initializers.glorot_uniform(),  # Glorot and Bengio 2010, eq. 16
     "he": jax.nn.initializers.he_normal(),  # He et al. 2015, Delving Deep into Rectifiers, eq. 10
     "lecun": lecun_uniform,
+    "uniform": fan_in_uniform,
     "zeros": jax.nn.initializers.zeros,
     "ones": jax.nn.initializers.ones,
     "identity": identity_kernel,
+    "partial_identity": partial_identity_kernel,
     "bilinear": bilinear_kernel,
 }
 

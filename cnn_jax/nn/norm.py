@@ -55,11 +55,13 @@ class BatchNorm(nn.Module):
     Attributes:
         momentum: decay of the running statistics.
         epsilon: added to the variance.
+        use_scale: whether a scale is learned, gamma; a bias always is.
         dtype: of the output; that of the input if None.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
+    use_scale: bool = True
     dtype: Any = None
 
     @nn.compact
@@ -68,7 +70,7 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
+        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32) if self.use_scale else None
         bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
         mean, variance = running_mean.value, running_var.value
         if train and not _frozen.get()("/".join(self.path)):

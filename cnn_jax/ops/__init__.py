@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnn_jax.ops.activation import ACTIVATIONS as ACTIVATIONS
 from cnn_jax.ops.activation import activation as activation
 from cnn_jax.ops.activation import elu as elu
+from cnn_jax.ops.activation import gelu as gelu
 from cnn_jax.ops.activation import identity as identity
 from cnn_jax.ops.activation import leaky_relu as leaky_relu
 from cnn_jax.ops.activation import maxout as maxout
@@ -12,6 +13,7 @@ from cnn_jax.ops.activation import prelu as prelu
 from cnn_jax.ops.activation import relu as relu
 from cnn_jax.ops.activation import scaled_tanh as scaled_tanh
 from cnn_jax.ops.activation import sigmoid as sigmoid
+from cnn_jax.ops.activation import silu as silu
 from cnn_jax.ops.activation import tanh as tanh
 from cnn_jax.ops.augment_example import Scene as Scene
 from cnn_jax.ops.augment_geometric import alternating_flip as alternating_flip
@@ -61,6 +63,8 @@ from cnn_jax.ops.norm import layer_norm as layer_norm
 from cnn_jax.ops.norm import local_response_norm as local_response_norm
 from cnn_jax.ops.norm import moments as moments
 from cnn_jax.ops.padding import pad as pad
+from cnn_jax.ops.patches import patch_covariance as patch_covariance
+from cnn_jax.ops.patches import whitening_filters as whitening_filters
 from cnn_jax.ops.plain import plain_ops as plain_ops
 from cnn_jax.ops.pool import avg_pool as avg_pool
 from cnn_jax.ops.pool import global_avg_pool as global_avg_pool

@@ -56,6 +56,16 @@ def elu(x: Float[Array, "*shape"], alpha: float = 1.0) -> Float[Array, "*shape"]
     return jax.nn.elu(x, alpha)
 
 
+def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """X times the Gaussian's cumulative probability of x, exact, not its tanh form (Hendrycks and Gimpel 2016)."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def silu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """X sigmoid(x) (Elfwing et al. 2017; Ramachandran et al. 2017 call it Swish)."""
+    return jax.nn.silu(x)
+
+
 def maxout(x: Float[Array, "*batch c"], pieces: int = 2) -> Float[Array, "*batch units"]:
     """The largest of `pieces` neighbouring channels (Goodfellow et al. 2013).
 
@@ -82,6 +92,8 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "scaled_tanh": scaled_tanh,
     "leaky_relu": leaky_relu,
     "elu": elu,
+    "gelu": gelu,
+    "silu": silu,
     "maxout": maxout,
 }
 

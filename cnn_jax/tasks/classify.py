@@ -89,7 +89,7 @@ def classify(
     def predict(variables: Variables, image: jax.Array) -> jax.Array:
         return jax.nn.softmax(logits_of(variables, image))
 
-    return Task(init, loss, metrics, predict)
+    return Task(init, loss, metrics, predict, logits_of)
 
 
 def _mean_loss(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> jax.Array:
@@ -110,7 +110,8 @@ def _auxiliary_logits(taps: Mapping[str, jax.Array]) -> list[jax.Array]:
 
 
 def _cast(params: Any, dtype: Any) -> Any:
-    """Parameters in the dtype of the arithmetic, but for norms, which compute in float32: those that have a scale."""
+    """Parameters in the dtype of the arithmetic, but for norms: those that have a scale, or a bias and nothing else."""
     if not isinstance(params, Mapping):
         return params.astype(dtype)
-    return {k: v if "scale" in params else _cast(v, dtype) for k, v in params.items()}
+    norm = "scale" in params or [*params] == ["bias"]  # which compute in float32
+    return {k: v if norm else _cast(v, dtype) for k, v in params.items()}

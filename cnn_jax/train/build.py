@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from cnn_jax import models
+from cnn_jax import models, nn
 from cnn_jax.config import canonical_json, resolve
 from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
-from cnn_jax.schema import RATE_GROUPS
+from cnn_jax.schema import PATTERN_GROUPS
 from cnn_jax.tasks import Task, classify
-from cnn_jax.train.augment import make_augment
+from cnn_jax.train import whitening
+from cnn_jax.train.augment import Augment, make_augment
 from cnn_jax.train.average import make_average
 from cnn_jax.train.cache import runs_once
 from cnn_jax.train.epoch import RunSteps, make_steps
@@ -44,6 +46,7 @@ class DataSpec(NamedTuple):
         sizes: images per split.
         fingerprint: identity of the content and the split.
         covariance: C x C, of the channels over the pixels of the training images, in 0..1.
+        patches: P x P, of small patches of the standardised training images, for a network that whitens them, else ().
     """
 
     name: str
@@ -55,23 +58,34 @@ class DataSpec(NamedTuple):
     fingerprint: str
     covariance: tuple[tuple[float, ...], ...] = ()
     streamed: bool = False
+    patches: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset) -> DataSpec:
-        """Measures a data set."""
+    def of(cls, dataset: Dataset, config: Any = None) -> DataSpec:
+        """Measures a data set; given a config, what its network asks for as well."""
         mean, std = dataset.statistics()
         sizes = {name: len(split.label) for name, split in dataset.splits.items()}
         channels = (tuple(float(v) for v in mean), tuple(max(float(v), 1e-3) for v in std))
         covariance = tuple(map(tuple, dataset.covariance().tolist()))
         identity = (dataset.fingerprint, covariance, dataset.streamed)
-        return cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, *identity)
+        patches = () if config is None else _measure_patches(dataset, whitening.patch_size(config), *channels)
+        return cls(dataset.name, dataset.classes, dataset.image_shape, *channels, sizes, *identity, patches)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> DataSpec:
         """Reads back what `_asdict` wrote."""
         tuples = {key: tuple(stored[key]) for key in ("classes", "image_shape", "mean", "std")}
-        covariance = tuple(map(tuple, stored.get("covariance", ())))
-        return cls(**{**stored, **tuples, "covariance": covariance})
+        matrices = {key: tuple(map(tuple, stored.get(key, ()))) for key in ("covariance", "patches")}
+        return cls(**{**stored, **tuples, **matrices})
+
+
+def _measure_patches(dataset: Dataset, size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Any:
+    if not size:
+        return ()
+    image = dataset.splits["train"].image
+    some = np.asarray(image[whitening.measured(len(image), dataset.image_shape)])
+    measure = jax.jit(functools.partial(whitening.patches_of, size=size, mean=mean, std=std))
+    return tuple(map(tuple, measure(some).tolist()))
 
 
 class Program(NamedTuple):
@@ -80,6 +94,7 @@ class Program(NamedTuple):
     Attributes:
         model: the Linen module.
         recipe: what a step does; `recipe.task` is what training means.
+        augment: what is done to training images.
         num_classes: outputs of the network.
         layout: the devices.
         create_state: `(seed) -> TrainState`, compiled; with the config's own scalars.
@@ -94,6 +109,7 @@ class Program(NamedTuple):
 
     model: Any
     recipe: Recipe
+    augment: Augment
     num_classes: int
     layout: Layout
     create_state: Any
@@ -146,7 +162,8 @@ def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
     params = variables["params"]
     check_patterns(params, config.freeze, "freeze")
     check_patterns(params, config.init_layers, "init_layers")
-    check_patterns(params, list(config.optimizer.get("groups", {})), RATE_GROUPS)
+    for key in PATTERN_GROUPS:
+        check_patterns(params, list(config.optimizer.get(key.rpartition(".")[2], {})), key)
     return model, task
 
 
@@ -185,7 +202,7 @@ def _build(config_json: str, scalars: tuple[str, ...], spec_json: str) -> Progra
     def recipe_of(config: Any, task: Task, at: Any = None) -> Recipe:
         return Recipe(
             task,
-            make_optimizer(config.optimizer, _schedule_of(config, spec), config.freeze),
+            make_optimizer(config.optimizer, _schedule_of(config, spec), config.freeze, total_steps=total_steps),
             make_average(config.average, total_steps),
             config.accumulate,
             config.freeze,
@@ -198,6 +215,13 @@ def _build(config_json: str, scalars: tuple[str, ...], spec_json: str) -> Progra
         return recipe_of(own, _make_task(own, spec, model))
 
     recipe = recipe_of(config, task, recipe_at)
+    size = whitening.patch_size(config)
+    if size and not spec.patches:
+        raise ConfigError(
+            287,
+            f"{config.model.name} whitens patches of {size}x{size}, and nothing was measured of the training images: "
+            "give it data, and the config to DataSpec.of",
+        )
     layout = make_layout(config.parallel, config.num_devices, batch_size // config.accumulate)
     max_steps = max(1, min(config.log_every, num_examples // batch_size))
     if spec.streamed:
@@ -212,19 +236,23 @@ def _build(config_json: str, scalars: tuple[str, ...], spec_json: str) -> Progra
     steps = make_steps(
         recipe, augment, batch_size=batch_size, max_steps=max_steps, layout=layout, streamed=spec.streamed
     )
-    initial = jax.jit(
-        functools.partial(
-            create_state,
-            task,
-            recipe.rule,
-            average=recipe.average is not None,
-            plateau=config.schedule.name == "plateau",
-        ),
-        compiler_options=runs_once(),
-    )
+
+    def create(seed: jax.Array, numbers: Scalars) -> TrainState:
+        with nn.measured_patches(jnp.asarray(spec.patches, jnp.float32) if size else None):
+            return create_state(
+                task,
+                recipe.rule,
+                seed,
+                numbers,
+                average=recipe.average is not None,
+                plateau=config.schedule.name == "plateau",
+            )
+
+    initial = jax.jit(create, compiler_options=runs_once())
     return Program(
         model,
         recipe,
+        augment,
         num_classes,
         layout,
         initial,

@@ -39,7 +39,7 @@ def make_steps(
         recipe: what a step does.
         augment: what is done to the training images, and to their labels where images are mixed.
         batch_size: B, the batch over all devices.
-        max_steps: the longest call; at most an epoch.
+        max_steps: the longest call. The order of examples is drawn for as many epochs as it may touch.
         layout: how the batch is spread over devices.
         streamed: whether the data are batches that `feed.py` hands over, in the order in which they are gathered here
             otherwise.
@@ -65,7 +65,8 @@ def make_steps(
                 return tuple(data[name][at, part] for name in ("image", "label", "index", "epoch"))  # type: ignore[return-value]
 
         else:
-            order = order_from(order_key, state.step * batch_size, len(data["label"]))
+            epochs = 1 + -(-max_steps * batch_size // len(data["label"]))
+            order = order_from(order_key, state.step * batch_size, len(data["label"]), epochs)
 
             def examples(step: jax.Array, part: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
                 start = step * batch_size + part * size

@@ -68,7 +68,7 @@ def train(
     if dataset is None:
         with processes.first_before_others("data"):
             dataset = load_config_data(config)
-    spec = DataSpec.of(dataset)
+    spec = DataSpec.of(dataset, config)
     program = build(config, spec)
     if not processes.first:
         progress = Silence()

@@ -136,7 +136,7 @@ class _Population:
     """The members that are computed, and how."""
 
     def __init__(self, members: Sequence[Member], dataset: Dataset, way: str | None, stop: _OneStop):
-        spec = DataSpec.of(dataset)
+        spec = DataSpec.of(dataset, members[0].config)
         self.programs = [build(_on_one_device(member.config), spec) for member in members]
         program = self.programs[0]
         for line in preflight(program, members[0].config, spec, members[0].workdir, members=len(members)).lines():

@@ -17,10 +17,10 @@ def make_schedule(
     Args:
         schedule: `config.schedule`. `constant`; `step`: times `factor` every `every_epochs` epochs; `multi_step`: times
             `factor` (or the factor of that boundary) at each of `boundaries`, fractions of the training; `cosine` to 0
-            (Loshchilov and Hutter 2017); `polynomial` of `power` to 0; `exponential`: `factor` over the whole training;
-            `plateau`: constant here, cut by `plateau.py` when the validation error stops falling. `warmup_steps` come
-            first and are part of the total: `linear` from the share `warmup_from` of the rate, or `constant` at it (He
-            et al. 2015, section 4.2).
+            (Loshchilov and Hutter 2017); `polynomial` of `power` to the share `end` of the rate; `exponential`:
+            `factor` over the whole training; `plateau`: constant here, cut by `plateau.py` when the validation error
+            stops falling. `warmup_steps` come first and are part of the total: `linear` from the share `warmup_from` of
+            the rate, or `constant` at it (He et al. 2015, section 4.2).
         learning_rate: the rate after warm-up.
         total_steps: length of the training in steps.
         steps_per_epoch: training images over the batch size.
@@ -62,7 +62,7 @@ _SCHEDULES: dict[str, Callable[[Any, float, int, int, float], optax.Schedule]] =
     "step": _step,
     "multi_step": _multi_step,
     "polynomial": lambda s, rate, total, warmup, epoch: optax.polynomial_schedule(
-        rate, 0.0, s.power, _rest(total, warmup)
+        rate, s.end * rate, s.power, _rest(total, warmup)
     ),
     "cosine": lambda s, rate, total, warmup, epoch: optax.cosine_decay_schedule(rate, _rest(total, warmup)),
     "exponential": lambda s, rate, total, warmup, epoch: optax.exponential_decay(rate, _rest(total, warmup), s.factor),

@@ -91,7 +91,7 @@ def verify_resume(
     config = shortened(resolve(config), steps)
     if dataset is None:
         dataset = load_config_data(config)
-    program = build(config, DataSpec.of(dataset))
+    program = build(config, DataSpec.of(dataset, config))
 
     def final_state(workdir: Path) -> TrainState:
         state, _ = Checkpoints(workdir / "checkpoints", better).restore("latest", program.abstract_state)

@@ -182,7 +182,7 @@ def _foreign(source: str, wanted: Wanted) -> tuple[Any, DataSpec, Preprocessing]
         dataset = load_config_data(config)
         batch = f"batch_size={min(_EVALUATION_BATCH, len(dataset.splits['train']))}"
         config = resolve(override(base, [batch, *wanted.overrides]))
-        spec = DataSpec.of(dataset)._replace(mean=images.mean, std=images.std)
+        spec = DataSpec.of(dataset, config)._replace(mean=images.mean, std=images.std)
         if wanted.input_shape and tuple(wanted.input_shape) != spec.image_shape:
             raise ConfigError(
                 280, f"--input={wanted.input_shape} but the images of {config.data} are {spec.image_shape}"

@@ -81,6 +81,8 @@ def test_every_rule_is_complete_and_is_used(file):
         ("linear:mnist", "linear:small"),
         ("mlp:300", "mlp:300-100"),
         ("xception:paper", "xception:small"),
+        ("airbench:94", "airbench:95"),
+        ("airbench:95", "airbench:96"),
     ],
 )
 def test_every_difference_is_explained(before, after):

@@ -38,6 +38,8 @@ NARROW = {
     r"resnet:(18|34|34-C)": ("resnet:34-C,width=0.05,stage_sizes=(1,1),features=(64,128)", (16, 16, 3)),
     r"plain:.*|plain_cifar:.*": ("plain:18,width=0.05,stage_sizes=(1,1),features=(64,128)", (16, 16, 3)),
     r"preact_cifar:(164|1001)": ("preact_cifar:11,width=0.25,features=(16,32)", (8, 8, 3)),
+    r"airbench:9[45].*": ("airbench:94-muon,width=0.1,features=(64,256)", (14, 14, 3)),
+    r"airbench:96": ("airbench:96,width=0.1,features=(64,256)", (14, 14, 3)),
     r"preact_cifar:110": ("preact_cifar:8,width=0.25,features=(16,32)", (8, 8, 3)),
 }
 

@@ -153,14 +153,16 @@ def test_initializers_have_the_papers_spread():
         "he": np.sqrt(2 / fan_in),
         "glorot": np.sqrt(2 / (fan_in + fan_out)),
         "lecun": 2.4 / fan_in / np.sqrt(3),
+        "uniform": 1 / np.sqrt(3 * fan_in),
     }
     drawn = jax.jit(lambda key: {name: nn.initializer(name)(key, shape) for name in expected})(KEY)
     for name, deviation in expected.items():
         values = np.asarray(drawn[name])
         np.testing.assert_allclose(values.std(), deviation, rtol=3e-2, err_msg=name)
         np.testing.assert_allclose(values.mean(), 0, atol=4 * deviation / np.sqrt(values.size), err_msg=name)
-        # Glorot's and LeCun's are uniform, the others have the tails of a Gaussian (four deviations in 16,200 draws).
-        bound = {"glorot": np.sqrt(6 / (fan_in + fan_out)), "lecun": 2.4 / fan_in}.get(name)
+        # Three are uniform, the others have the tails of a Gaussian (four deviations in 16,200 draws).
+        bounds = {"glorot": np.sqrt(6 / (fan_in + fan_out)), "lecun": 2.4 / fan_in, "uniform": 1 / np.sqrt(fan_in)}
+        bound = bounds.get(name)
         largest = np.abs(values).max()
         assert largest <= bound if bound else largest > 2.2 * deviation, name
 
@@ -172,6 +174,40 @@ def test_identity_passes_through_and_bilinear_interpolates():
     # FCN surgery.py upsample_filt(4)
     row = np.array([0.25, 0.75, 0.75, 0.25])
     np.testing.assert_allclose(nn.initializer("bilinear")(KEY, (4, 4, 2, 2))[:, :, 1, 1], np.outer(row, row))
+
+
+def test_partial_identity_passes_the_inputs_on_and_draws_the_rest():
+    x = jnp.asarray(rng.normal(size=(1, 5, 5, 3)), jnp.float32)
+    y, variables = nn.Conv(8, 3, padding=1, kernel_init=nn.initializer("partial_identity")).init_with_output(KEY, x)
+    np.testing.assert_array_equal(y[..., :3], x)
+    drawn = np.asarray(variables["params"]["kernel"])[..., 3:]
+    assert np.all(drawn != 0)
+    assert 0.9 / np.sqrt(27) < np.abs(drawn).max() <= 1 / np.sqrt(27)
+    narrow = nn.Conv(2, 3, padding=1, kernel_init=nn.initializer("partial_identity"))
+    np.testing.assert_array_equal(narrow.init_with_output(KEY, x)[0], x[..., :2])
+
+
+def test_batch_norm_without_scale_has_a_bias_alone():
+    x = jnp.asarray(rng.normal(2, 3, size=(64, 4)), jnp.float32)
+    y, variables = nn.BatchNorm(epsilon=0.0, use_scale=False).init_with_output(KEY, x, train=True)
+    assert list(variables["params"]) == ["bias"]
+    np.testing.assert_allclose(y.mean(axis=0), np.zeros(4), atol=1e-6)
+    np.testing.assert_allclose(y.std(axis=0), np.ones(4), rtol=1e-5)
+
+
+def test_whitening_takes_what_was_measured_and_both_signs():
+    x = jnp.zeros((1, 5, 5, 2))
+    layer = nn.Conv(16, 2, padding="VALID", kernel_init=nn.whitening())
+
+    def filters():
+        return np.asarray(layer.init(KEY, x)["params"]["kernel"]).reshape(8, 16)
+
+    white = filters()
+    np.testing.assert_array_equal(white[:, :8], -white[:, 8:])
+    np.testing.assert_allclose(np.sort(np.abs(white[:, :8]).ravel())[-8:], np.ones(8), rtol=1e-3)
+    with nn.measured_patches(4 * jnp.eye(8)):
+        np.testing.assert_allclose(filters(), white / 2, rtol=1e-3)
+    np.testing.assert_array_equal(filters(), white)
 
 
 def test_unknown_names_list_the_legal_ones():

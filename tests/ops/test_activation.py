@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from cnn_jax import ops
 from cnn_jax.errors import ConfigError
@@ -19,6 +20,11 @@ REFERENCE = {
         lambda x: 1.7159 * 2 / 3 * (1 - np.tanh(2 * x / 3) ** 2),
     ),
     "leaky_relu": (lambda x: np.where(x >= 0, x, 0.01 * x), lambda x: np.where(x >= 0, 1, 0.01)),
+    "gelu": (lambda x: x * norm.cdf(x), lambda x: norm.cdf(x) + x * norm.pdf(x)),
+    "silu": (
+        lambda x: x / (1 + np.exp(-x)),
+        lambda x: 1 / (1 + np.exp(-x)) + x * np.exp(-x) / (1 + np.exp(-x)) ** 2,
+    ),
     "elu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: np.where(x > 0, 1, np.exp(x))),
 }
 
