@@ -39,6 +39,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _inspect(options: argparse.Namespace, overrides: list[str]) -> None:
     from cnn_jax.config import load_config
+    from cnn_jax.inspect.files import check_folder
 
     _check(options)
     config = load_config(options.config or Path(options.workdir) / "config.json", overrides)
@@ -47,8 +48,9 @@ def _inspect(options: argparse.Namespace, overrides: list[str]) -> None:
     if options.method == ALL:
         _all(request, options)
     elif METHODS[options.method].trained:
-        found = METHODS[options.method].run(request)
         folder = Path(options.output or Path(options.workdir) / "inspect" / options.method)
+        check_folder(folder)
+        found = METHODS[options.method].run(request)
         _report(_written(options.method, found, request, folder), found, options.json)
     else:
         _one_picture(request, options)
@@ -73,8 +75,11 @@ def _check(options: argparse.Namespace) -> None:
 
 def _all(request: Request, options: argparse.Namespace) -> None:
     """Every method that suits the network; what does not is said, and is no fault."""
+    from cnn_jax.inspect.files import check_folder
+
     told: list[dict[str, Any]] = []
     folder = Path(options.output or Path(options.workdir) / "inspect")
+    check_folder(folder)
     for name, method in METHODS.items():
         try:
             found = method.run(request)

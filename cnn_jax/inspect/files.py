@@ -23,13 +23,7 @@ def write(found: Inspection, folder: Path, about: dict[str, Any]) -> list[str]:
 
     Returns:
         The files written.
-
-    Raises:
-        ConfigError: a file stands where the folder should be.
     """
-    above = [parent for parent in (folder, *folder.parents) if parent.exists()]
-    if not above[0].is_dir():
-        raise ConfigError(238, f"{above[0]} is a file: --output names a folder, which is made where it is missing")
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, picture in found.pictures.items():
@@ -45,6 +39,17 @@ def write(found: Inspection, folder: Path, about: dict[str, Any]) -> list[str]:
     files.append(folder / "facts.json")
     files[-1].write_text(json.dumps({**about, **found.facts}, indent=2) + "\n", encoding="utf-8")
     return [str(file) for file in files]
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that cannot be made, before anything is computed for it.
+
+    Raises:
+        ConfigError: a file stands where the folder or one above it should be.
+    """
+    nearest = next((at for at in (folder, *folder.parents) if at.exists()), folder)
+    if nearest.exists() and not nearest.is_dir():
+        raise ConfigError(238, f"{nearest} is a file: --output names a folder, which is made where it is missing")
 
 
 def save(picture: Any, file: Path) -> None:

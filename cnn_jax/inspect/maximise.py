@@ -169,5 +169,6 @@ def _drawn(images, names, ends, said, ascent):
     for axis, image, name, end in zip(axes.flat, images, names, ends, strict=False):
         axis.set_axis_on()
         show_image(axis, image, f"{name}\n{end:.1f}")
-    figure.suptitle(f"Images that maximise the {said};\n{ascent.steps} steps, decay, blur; each from black to white", fontsize=9)
+    how = f"{ascent.steps} steps, decay, blur; each from black to white"
+    figure.suptitle(f"Images that maximise the {said};\n{how}", fontsize=9)
     return figure

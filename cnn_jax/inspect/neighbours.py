@@ -47,6 +47,7 @@ def neighbours(
         images: those searched, as the queries; they may stay in their files.
         tap: whose features; None for the last hidden layer.
         nearest: how many for each query.
+
     Raises:
         ConfigError: no such tap, or a network without taps.
     """
@@ -121,7 +122,7 @@ def _drawn(network, examples, chances, images, tap, searched):
     rows = -(-count // columns)
     height = max(2.0 * rows, 3.2)
     # Wide enough for the right panel's images to fill its height.
-    widths = 1.5 * columns, height * (1 + images.shape[1]) / len(images)
+    widths = 1.5 * columns, min(height / len(images), 1.0) * (1 + images.shape[1])
     figure = new_figure(sum(widths), height + 0.4)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=widths, wspace=0.02)[0]
     grid = GridSpec(2 * rows, columns, figure=left, height_ratios=[1.25, 1] * rows)
