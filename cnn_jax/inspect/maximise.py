@@ -70,7 +70,7 @@ def maximise(
         each step and after the last, float32 [units, steps + 1].
 
     Raises:
-        ConfigError: no such tap.
+        ConfigError: no such tap or unit.
     """
     network, how = as_network(subject), ascent or Ascent()
     if tap is not None:
@@ -85,6 +85,9 @@ def maximise(
         values = logits if tap is None else taps[tap]
         if values.ndim == 4:
             values = values[:, values.shape[1] // 2, values.shape[2] // 2]
+        count = values.shape[-1]
+        if wrong := [one for one in units if not 0 <= one < count]:
+            raise ConfigError(242, f"{tap or 'the last layer'} has no unit {wrong[0]}: use 0 to {count - 1}")
         return jnp.take_along_axis(values, unit[:, None], axis=-1)[:, 0]
 
     @compiled_once

@@ -93,7 +93,8 @@ def find_tap(network: Network, image_shape: Sequence[int], tap: str | None, *, m
     Args:
         network: whose taps they are.
         image_shape: (H, W, C).
-        tap: its name; None for the last, or with `maps` the last of feature maps more than a pixel in size.
+        tap: its name; None for the last, or with `maps` the last of feature maps wide enough to say where: 4x4, or
+            2x2 where there are none.
         maps: whether feature maps are needed.
 
     Raises:
@@ -105,8 +106,8 @@ def find_tap(network: Network, image_shape: Sequence[int], tap: str | None, *, m
         kind = "tap of feature maps: this method needs convolutions" if shapes else "tap"
         raise ConfigError(233, f"{type(network.model).__name__} has no {kind}")
     if tap is None:
-        wide = [name for name in legal if len(shapes[name]) == 3 and min(shapes[name][:2]) > 1]
-        return (wide if maps and wide else legal)[-1]
+        wide = [[name for name in legal if maps and min(shapes[name][:2]) >= side] for side in (4, 2)]
+        return (wide[0] or wide[1] or legal)[-1]
     if tap not in legal:
         wrong = "has no feature maps" if tap in shapes else "is no tap of this network"
         raise ConfigError(232, f"--tap={tap} {wrong}: use one of {', '.join(legal)}")

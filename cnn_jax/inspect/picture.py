@@ -97,8 +97,8 @@ def show_image(axes: Axes, image: np.ndarray, title: str = "", **options: Any) -
 
 
 def show_over(axes: Axes, image: np.ndarray, heat: np.ndarray, title: str = "") -> None:
-    """A map over the image in pale grey: uint8 [H, W, C] and [H, W], black to yellow from zero to its largest."""
-    show_image(axes, image, title)
+    """A map over the image in grey: uint8 [H, W, C] and [H, W], black to yellow from zero to its largest."""
+    show_image(axes, image.mean(axis=-1), title, cmap="gray", vmin=0, vmax=255)
     axes.imshow(heat, cmap=HEAT, alpha=0.65, vmin=0, vmax=max(float(heat.max()), 1e-12), interpolation="bilinear")
 
 

@@ -86,7 +86,7 @@ def test_every_method_writes_a_picture_and_its_numbers(method, workdirs, tmp_pat
         elif name.endswith(".npy"):
             assert np.isfinite(np.load(output / name)).all()
         elif name.endswith(".csv"):
-            rows = list(csv.reader((output / name).open()))
+            rows = list(csv.reader((output / name).read_text().splitlines()))
             assert len(rows) > 1
             assert len({len(row) for row in rows}) == 1
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cnn_jax.errors import ConfigError
 from cnn_jax.inspect.maximise import Ascent, blurred, maximise
 from cnn_jax.inspect.neighbours import neighbours
 from cnn_jax.inspect.network import features, probabilities
@@ -118,10 +119,12 @@ def test_the_ascent_climbs_and_is_the_same_for_the_same_key():
 
 def test_the_ascent_of_a_unit_of_a_tap():
     net = network(LENET, SHAPE)
-    made, scores = maximise(net, SHAPE, [3, 5], key=jax.random.key(0), tap="pool2", ascent=Ascent(steps=5))
+    made, scores = maximise(net, SHAPE, [3, 1], key=jax.random.key(0), tap="pool2", ascent=Ascent(steps=5))
     values = features(net, made, "pool2")
     middle = values[:, values.shape[1] // 2, values.shape[2] // 2]
-    np.testing.assert_allclose(scores[:, -1], [middle[0, 3], middle[1, 5]], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(scores[:, -1], [middle[0, 3], middle[1, 1]], rtol=1e-3, atol=1e-5)
+    with pytest.raises(ConfigError, match="E-CONF-242: pool2 has no unit 4: use 0 to 3"):
+        maximise(net, SHAPE, [0, 4], key=jax.random.key(0), tap="pool2")
 
 
 def test_neighbours_by_brute_force():

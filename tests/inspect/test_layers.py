@@ -94,7 +94,8 @@ def test_taps_come_in_the_order_of_the_model():
     assert taps[:3] == ["conv1_1", "pool1", "conv2_1"]
     assert taps[-1] == "fc7"
     assert find_tap(net, (32, 32, 3), None) == "fc7"
-    assert find_tap(net, (32, 32, 3), None, maps=True) == "conv5_2"  # pool5 is one pixel
+    assert find_tap(net, (32, 32, 3), None, maps=True) == "conv4_2"  # 4x4, pool4 is 2x2
+    assert find_tap(network("lenet:small,features=(3,4)", (16, 16, 3)), (16, 16, 3), None, maps=True) == "pool1"
     inception = network("googlenet:small,width=0.25", (32, 32, 3))
     assert not [tap for tap in tap_shapes(inception, (32, 32, 3)) if "aux" in tap]
 
