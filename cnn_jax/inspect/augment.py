@@ -13,10 +13,12 @@ from cnn_jax.augmentations import read_augmentations
 from cnn_jax.data import Dataset
 from cnn_jax.errors import ConfigError
 from cnn_jax.inspect import Inspection, Request
+from cnn_jax.inspect.examples import spread
 from cnn_jax.inspect.sheet import contact_sheet
 from cnn_jax.train.augment import make_augment
 from cnn_jax.train.loop import load_config_data
 
+EXAMPLES = 8
 DRAWS = 4
 """How often all augmentations together are drawn."""
 
@@ -33,7 +35,7 @@ def inspect(request: Request) -> Inspection:
         legal = "flip,pad_crop:4"
         raise ConfigError(131, f"config.augment is empty, there is nothing to show: set --config.augment={legal}")
     dataset = load_config_data(request.config)
-    index = choose(dataset, request.examples, request.config.seed)
+    index = choose(dataset, request.examples or EXAMPLES, request.config.seed)
     shown = augmented(dataset, index, entries, request.config.seed)
     original = _images(dataset, index)
     # Averages over colours and pixels, in grey levels.
@@ -58,24 +60,12 @@ def inspect(request: Request) -> Inspection:
         ],
         "together": {"draws": DRAWS, "mean_change": round(float(np.mean(changes[len(read) :])), 3)},
     }
-    return Inspection(picture, facts, _lines(facts))
+    return Inspection({"augment": picture}, facts, _lines(facts))
 
 
 def choose(dataset: Dataset, examples: int, seed: int) -> np.ndarray:
-    """Which training images to show: one of each class in turn, drawn by the seed.
-
-    Returns:
-        int `[min(examples, N)]`, indices into the training split.
-    """
-    label = dataset.splits["train"].label
-    order = np.random.default_rng(seed).permutation(len(label))
-    shuffled = label[order]
-    # The how-manieth of its class an example is in the shuffled order: all the firsts come first.
-    rank = np.empty(len(label), np.int64)
-    for value in np.unique(label):
-        members = shuffled == value
-        rank[members] = np.arange(members.sum())
-    return order[np.lexsort((shuffled, rank))][:examples]
+    """Which training images to show, int `[min(examples, N)]`: one of each class in turn, drawn by the seed."""
+    return spread(dataset.splits["train"].label, examples, seed)
 
 
 def augmented(

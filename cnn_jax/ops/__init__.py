@@ -74,6 +74,7 @@ from cnn_jax.ops.pool import max_pool_switches as max_pool_switches
 from cnn_jax.ops.pool import min_pool as min_pool
 from cnn_jax.ops.pool import unpool as unpool
 from cnn_jax.ops.product_conv import product_convs as product_convs
+from cnn_jax.ops.relu_rule import relu_rule as relu_rule
 from cnn_jax.ops.resize import affine as affine
 from cnn_jax.ops.resize import bilinear_kernel as bilinear_kernel
 from cnn_jax.ops.resize import resize as resize

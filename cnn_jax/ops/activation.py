@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cnn_jax.errors import ConfigError
+from cnn_jax.ops.relu_rule import ruled_relu
 
 
 def identity(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -17,8 +18,11 @@ def identity(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """max(x, 0), with gradient 0 at 0 (Nair and Hinton 2010; AlexNet section 3.1)."""
-    return jax.nn.relu(x)
+    """max(x, 0), with gradient 0 at 0 (Nair and Hinton 2010; AlexNet section 3.1).
+
+    Under `relu_rule` its backward pass is that rule's.
+    """
+    return (ruled_relu() or jax.nn.relu)(x)
 
 
 def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

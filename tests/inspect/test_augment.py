@@ -33,7 +33,7 @@ def test_cells_show_the_images(dataset):
     images = dataset.splits["train"].image[index]
     assert found.facts["columns"][:4] == ["original", *ENTRIES]
     assert len(found.facts["columns"]) == 4 + DRAWS
-    sheet = np.asarray(found.picture)
+    sheet = np.asarray(found.pictures["augment"])
     scale = -(-CELL // 12)
     enlarged = [np.repeat(np.repeat(image, scale, 0), scale, 1) for image in images]
     places = [_place(sheet, image) for image in enlarged]

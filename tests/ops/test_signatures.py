@@ -12,12 +12,12 @@ import pytest
 from cnn_jax import ops
 
 _SOURCE = re.compile(r"\b(18|19|20)\d\d\b|AlexNet|LeNet|[Ll]ecture|Zeiler|numpy\.pad|Caffe")
-# A switch and a table's look-up take no arrays; augmentations have their own tests.
+# Switches and a table's look-up take no arrays; augmentations have their own tests.
 OPERATIONS = {
     name: value
     for name, value in vars(ops).items()
     if isinstance(value, types.FunctionType)
-    and name not in ("plain_ops", "activation")
+    and name not in ("plain_ops", "relu_rule", "activation")
     and not value.__module__.startswith("cnn_jax.ops.augment")
 }
 
