@@ -89,7 +89,7 @@ def classify(
     def predict(variables: Variables, image: jax.Array) -> jax.Array:
         return jax.nn.softmax(logits_of(variables, image))
 
-    return Task(init, loss, metrics, predict)
+    return Task(init, loss, metrics, predict, logits_of)
 
 
 def _mean_loss(logits: jax.Array, labels: jax.Array, label_smoothing: float) -> jax.Array:

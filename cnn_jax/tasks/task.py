@@ -24,9 +24,11 @@ class Task(NamedTuple):
             network updated in passing (`batch_stats`), and the metrics of the batch.
         metrics: `(variables, batch) -> metrics`: sums over the valid examples of an evaluation batch.
         predict: `(variables, image) -> array`: what a user gets for a batch of uint8 images.
+        logits: `(variables, image) -> array`: the scores that `predict` is made of, float32.
     """
 
     init: Callable[[jax.Array], Variables]
     loss: Callable[[Variables, Batch, jax.Array], tuple[jax.Array, tuple[Variables, Metrics]]]
     metrics: Callable[[Variables, Batch], Metrics]
     predict: Callable[[Variables, jax.Array], jax.Array]
+    logits: Callable[[Variables, jax.Array], jax.Array]
