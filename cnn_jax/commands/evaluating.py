@@ -66,6 +66,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _eval(options: argparse.Namespace, overrides: list[str]) -> None:
     if options.image_size is not None and not 0 < options.image_size <= 4096:
         raise ConfigError(212, f"--image_size={options.image_size} must lie between 1 and 4096 pixels")
+    if options.output is not None and Path(options.output).is_file():
+        raise ConfigError(215, f"--output={options.output} is a file: name a directory")
     from cnn_jax.evaluate import evaluate, examples, load
 
     others = [name for name in dict.fromkeys(options.ensemble) if name != options.workdir]

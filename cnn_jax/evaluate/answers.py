@@ -21,7 +21,7 @@ _READERS = 4
 
 Logits = Callable[[Variables, jax.Array], jax.Array]
 """`(variables, image uint8 [N, h, w, C]) -> float32 [N, K]`, a pure function."""
-LogProbabilities = Callable[[Variables, jax.Array], jax.Array]
+LogProbabilities = Callable[[Variables, jax.Array | np.ndarray], jax.Array]
 """`(variables, image uint8 [N, H, W, C]) -> float32 [N, K]`, compiled."""
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """`(images uint8 [N, H, W, C], index int [N]) -> images`: what is done to images before they are seen."""

@@ -141,6 +141,13 @@ def evaluate(
         ConfigError: networks that do not go together, or a protocol that does not fit them or the images.
     """
     check_together(runs)
+    strangers = [run for run in runs if run.spec.fingerprint != runs[0].spec.fingerprint]
+    if strangers and examples.split == "validation" and examples.fingerprint == runs[0].spec.fingerprint:
+        raise ConfigError(
+            211,
+            f"{strangers[0].workdir} was not trained on the same split as {runs[0].workdir} and may have seen these "
+            "validation images: evaluate on the test split",
+        )
     unknown = [word for word in corruptions if word not in SEVERITIES]
     if unknown:
         raise ConfigError(209, f"unknown corruption {unknown[0]!r}: use some of {', '.join(SEVERITIES)}")

@@ -26,12 +26,12 @@ class Found(NamedTuple):
     Attributes:
         name: what it is called.
         file: where it is.
-        index: which of the images of an array; None for an image file.
+        number: which of the images of an array; None for an image file.
     """
 
     name: str
     file: Path
-    index: int | None = None
+    number: int | None = None
 
     def read(self) -> np.ndarray:
         """The image, uint8 `[H, W, C]`, C = 1 or 3.
@@ -39,7 +39,7 @@ class Found(NamedTuple):
         Raises:
             DataError: it is broken or no image; it is named.
         """
-        return decode_image(self.file) if self.index is None else _array(self.file)[self.index]
+        return decode_image(self.file) if self.number is None else _array(self.file)[self.number]
 
 
 def find_images(names: Sequence[str]) -> list[Found]:

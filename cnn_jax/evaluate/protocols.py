@@ -121,8 +121,8 @@ def protocol(
         if crop is not None:
             raise ConfigError(202, f"--crop means nothing to --protocol={name}, which sees whole images")
         return Protocol(name, None, tuple(scales))
-    size = (crop, crop) if isinstance(crop, int) else tuple(crop or network_size)
-    room = (min(scales),) * 2 if name == "multi_crop" else image_size
+    size = (crop, crop) if isinstance(crop, int) else crop or network_size
+    room = (min(scales), min(scales)) if name == "multi_crop" else image_size
     what = f"squares of {_written(room)}" if name == "multi_crop" else f"images, which are {_written(room)}"
     if min(size) < 1 or size[0] > room[0] or size[1] > room[1]:
         raise ConfigError(202, f"a crop of {_written(size)} does not fit into the {what}: use a smaller --crop")

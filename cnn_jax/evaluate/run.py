@@ -137,6 +137,11 @@ class Run:
                 data.close()
 
     @property
+    def task(self) -> Task:
+        """What the network was trained to do, as pure functions."""
+        return self._task
+
+    @property
     def logits(self) -> Callable[[Variables, jax.Array], jax.Array]:
         """`(variables, images uint8 [N, H, W, C]) -> float32 [N, outputs]`, a pure function, not compiled."""
         return self._task.logits

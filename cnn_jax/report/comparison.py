@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +92,7 @@ def read_evaluation(file: Path) -> Read:
         content = table.read_bytes()
         if hashlib.sha256(content).hexdigest() != document.get("predictions_sha256"):
             raise ValueError(f"it is not the table that {file.name} was written with")
-        rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8"), newline="")))
         right, label = np.array([int(row["right"]) for row in rows], bool), [row["class"] for row in rows]
     except OSError:
         return Read(document, None, None)

@@ -35,9 +35,11 @@ def draw_reliability(file: Path, diagram: Sequence[Bin], ece: float, title: str)
         above.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="calibrated")
         above.errorbar(x, y, reach, color=blue, marker="o", markersize=4, linewidth=1, capsize=2, label="accuracy, 95%")
         above.vlines(x, np.minimum(x, y), np.maximum(x, y), color=orange, linewidth=3, alpha=0.5, label="gap")
-        above.set(ylabel="accuracy", ylim=(0, 1.02), title=title)
+        above.set(ylabel="accuracy", ylim=(0, 1.02))
+        above.set_title(title, pad=24)
         above.text(0.98, 0.04, f"ECE {ece:.4f}, {len(diagram)} bins", ha="right", transform=above.transAxes)
-        above.legend(loc="upper left")
+        # Above the axes: inside them every corner may hold points.
+        above.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, columnspacing=1.2, handlelength=1.6)
         edges = [bar.lo for bar in diagram]
         counts = [bar.n for bar in diagram]
         below.bar(edges, counts, width=1 / len(diagram), align="edge", color="0.75", edgecolor="white")

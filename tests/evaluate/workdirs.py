@@ -31,10 +31,10 @@ def dataset(size: int = 20, channels: int = 3, test: int = 23, classes: tuple[st
     return Dataset("noise", classes, {"train": split(40), "validation": split(11), "test": split(test)}, "c0de")
 
 
-def workdir(path: Path, model: str, data: Dataset, steps: tuple[int, ...] = (3,), **changes: Any) -> Path:
+def workdir(path: Path, model: str, examples: Dataset, steps: tuple[int, ...] = (3,), **changes: Any) -> Path:
     """A workdir as training leaves it, with weights that make the network's answers differ from image to image."""
     config = toy_config(**{"model__name": model, "augment": (), **changes})
-    spec = DataSpec.of(data)
+    spec = DataSpec.of(examples)
     program = build(config, spec)
     open_workdir(path, config)
     write_json(path / DATASET, spec._asdict())
