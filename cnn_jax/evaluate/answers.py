@@ -16,7 +16,9 @@ from cnn_jax.evaluate.protocols import Protocol
 from cnn_jax.tasks import Variables
 
 VIEWS_AT_ONCE = 256
-"""How many views the network sees in one call, about."""
+"""How many views the network sees in one call, at most."""
+PIXELS_AT_ONCE = 1 << 22
+"""How many pixels they have, at most: 83 images of 224x224, whose first maps in VGG take about a gigabyte."""
 _READERS = 4
 
 Logits = Callable[[Variables, jax.Array], jax.Array]
@@ -107,7 +109,8 @@ def answer(
         change: what is done to images before, such as a corruption.
         tell: is told after every batch how many examples have been seen.
     """
-    size = max(1, min(VIEWS_AT_ONCE // views, len(label)))
+    at_once = min(VIEWS_AT_ONCE, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2]))
+    size = max(1, min(at_once // views, len(label)))
     parts: list[np.ndarray] = []
     waiting: list[tuple[jax.Array, int]] = []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnn_jax.evaluate.protocols import Protocol, Size
 
-_OF_THE_NETWORK = ("step",)
+_OF_THE_NETWORK = ("members", "step")
 
 
 def identity_of(
@@ -46,7 +46,7 @@ def digest(identity: Mapping[str, Any]) -> str:
 
 
 def comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an identity in which two results that are compared must agree: all but the checkpoint."""
+    """The part of an identity in which two results that are compared must agree: all but whose answers they are."""
     return {key: value for key, value in identity.items() if key not in _OF_THE_NETWORK}
 
 

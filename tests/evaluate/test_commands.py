@@ -125,6 +125,17 @@ def test_ensemble(trained, capsys):
     assert runs[0].evaluate("test", protocol="flip")["n"] == 40
 
 
+def test_data_left_in_its_files_gives_the_same_answers(trained, images):
+    run, lazy = cnn_jax.load(trained[0]), load_dataset(f"folder:{images}", memory=0)
+    assert lazy.streamed
+    ours, theirs = (evaluate([run], examples(run, "all", dataset=dataset)) for dataset in (None, lazy))
+    np.testing.assert_array_equal(ours.answers.log_probability, theirs.answers.log_probability)
+    np.testing.assert_array_equal(ours.answers.label, theirs.answers.label)
+    for i in (0, 37, 79):
+        assert theirs.examples.name(i) == str(images / ours.examples.name(i))
+        np.testing.assert_array_equal(theirs.examples.image(i), ours.examples.image(i))
+
+
 def test_all_splits_once_each(trained, capsys):
     found = said(capsys, "eval", f"--workdir={trained[0]}", "--split=all")
     assert found["n"] == sum(cnn_jax.load(trained[0]).spec.sizes.values()) == 80
