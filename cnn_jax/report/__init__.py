@@ -1,7 +1,6 @@
 """One HTML page a sweep, the README's tables, and the files of an evaluation.
 
-Pages and tables read JSON only and import no JAX; an evaluation's figures and tables (`evaluation.py`) are made from the
-evaluation itself.
+Pages and tables read JSON only and import no JAX; the files of an evaluation (`evaluation.py`) are made from itself.
 """
 
 from cnn_jax.report.page import write_history_report
