@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cnn_jax.evaluate import load
     from cnn_jax.models import create
     from cnn_jax.train import train
-    from cnn_jax.weights import export_weights, import_weights
+    from cnn_jax.weights import export_weights, import_weights, load_exported
 
 __version__ = "0.1.0"
 
@@ -27,11 +27,22 @@ _HOME = {
     "load": "cnn_jax.evaluate",
     "load_config": "cnn_jax.config",
     "load_dataset": "cnn_jax.data",
+    "load_exported": "cnn_jax.weights",
     "show": "cnn_jax.analysis",
     "train": "cnn_jax.train",
 }
 
-__all__ = ["create", "export_weights", "import_weights", "load", "load_config", "load_dataset", "show", "train"]
+__all__ = [
+    "create",
+    "export_weights",
+    "import_weights",
+    "load",
+    "load_config",
+    "load_dataset",
+    "load_exported",
+    "show",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,7 @@ def style() -> Iterator[None]:
     import matplotlib
     from cycler import cycler
 
-    look: dict[str, Any] = {
+    look: Any = {
         "axes.prop_cycle": cycler(color=PALETTE),
         "axes.spines.top": False,
         "axes.spines.right": False,

@@ -2,9 +2,12 @@
 
 from cnn_jax.commands.claims import CLAIMS
 from cnn_jax.commands.command import Command
+from cnn_jax.commands.comparing import COMPARE
+from cnn_jax.commands.evaluating import EVAL
 from cnn_jax.commands.inspecting import INSPECT
 from cnn_jax.commands.networks import CHECK, DIFF, ERRATA, MODELS, SHOW
-from cnn_jax.commands.running import EVAL, PREDICT, TRAIN, VERIFY_RESUME
+from cnn_jax.commands.predicting import PREDICT
+from cnn_jax.commands.running import TRAIN, VERIFY_RESUME
 from cnn_jax.commands.studies import HISTORY, REPORT
 from cnn_jax.commands.sweeping import SWEEP
 from cnn_jax.commands.weights import EXPORT, IMPORT
@@ -18,6 +21,7 @@ COMMANDS: tuple[Command, ...] = (
     TRAIN,
     VERIFY_RESUME,
     EVAL,
+    COMPARE,
     PREDICT,
     IMPORT,
     EXPORT,

@@ -1,10 +1,8 @@
-"""`train`, `verify-resume`, `eval` and `predict`: commands about one run."""
+"""`train` and `verify-resume`: commands that train one run."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
 from cnn_jax.commands.command import Command, add_json, print_json
 
@@ -81,66 +79,6 @@ def _percent(metrics: dict[str, float]) -> str:
     return f"error {100 * (1 - metrics['accuracy']):.2f}%, top-5 error {100 * (1 - metrics['top5']):.2f}%"
 
 
-def _eval_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workdir", required=True, metavar="W", help="the workdir of a run")
-    parser.add_argument("--step", default="best", help="best (on validation), latest, or a number of steps")
-    parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="what to evaluate on")
-    parser.add_argument("--protocol", default="single", choices=("single",), help="single: each image once, as it is")
-    add_json(parser)
-
-
-def _eval(options: argparse.Namespace, overrides: list[str]) -> None:
-    from cnn_jax.evaluate import load
-
-    run = load(options.workdir, step=options.step)
-    metrics = run.evaluate(options.split)
-    result = {
-        "workdir": str(options.workdir),
-        "model": run.config.model.name,
-        "step": run.step,
-        "data": run.config.data,
-        "split": options.split,
-        "protocol": options.protocol,
-        **metrics,
-    }
-    if options.json:
-        print_json(result)
-    else:
-        print(f"{run.config.model.name}, step {run.step}, {run.config.data} {options.split} (n={metrics['n']}): "
-              f"{_percent(metrics)}, loss {metrics['loss']:.4f}")  # fmt: skip
-
-
-def _predict_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
-    parser.add_argument("--workdir", required=True, metavar="W", help="the workdir of a run")
-    parser.add_argument("--step", default="best", help="best (on validation), latest, or a number of steps")
-    add_json(parser)
-
-
-def _predict(options: argparse.Namespace, overrides: list[str]) -> None:
-    from cnn_jax.evaluate import load
-    from cnn_jax.evaluate.images import read_images, top_k
-
-    run = load(options.workdir, step=options.step)
-    images = read_images([Path(name) for name in options.images], run)
-    answers = top_k(run.predict(images), run.spec.classes)
-    if options.json:
-        print_json([{"image": name, "top5": answer} for name, answer in zip(options.images, answers, strict=True)])
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    # A terminal's width is for terminals: a pipe gets every line whole.
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    for name, answer in zip(options.images, answers, strict=True):
-        table = Table(title=escape(name), title_justify="left", show_header=False, box=None)
-        for row in answer:
-            bar = "█" * round(30 * row["probability"])
-            table.add_row(f"{100 * row['probability']:6.2f}%", escape(row["class"]), f"[blue]{bar}[/]")
-        console.print(table)
-
-
 TRAIN = Command(
     "train", "train what a config describes; the same command again resumes", _train_arguments, _train, True
 )
@@ -151,5 +89,3 @@ VERIFY_RESUME = Command(
     _verify_resume,
     True,
 )
-EVAL = Command("eval", "evaluate a checkpoint, every example exactly once", _eval_arguments, _eval)
-PREDICT = Command("predict", "the five likeliest classes of images", _predict_arguments, _predict)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cnn_jax.commands.command import Command, add_json, print_json, whole_numbers
+from cnn_jax.commands.evaluating import add_step
 from cnn_jax.errors import ConfigError, DataError
 
 _SOURCES = ("torchvision", "timm", "keras", "cnn_jax")
@@ -52,29 +53,48 @@ def _import(options: argparse.Namespace, overrides: list[str]) -> None:
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", required=True, metavar="W", help="the workdir of a run")
     parser.add_argument("--output", required=True, metavar="FILE", help="the file to write")
-    parser.add_argument("--format", default="safetensors", choices=("safetensors",), help="of the file")
+    parser.add_argument("--format", default="safetensors", choices=("safetensors", "stablehlo"), help="of the file")
     parser.add_argument(
-        "--names", default="cnn_jax", choices=_SOURCES, help="whose names and layouts; by default our own"
+        "--names", choices=_SOURCES, help="whose names and layouts the weights have; by default our own"
     )
-    parser.add_argument("--step", default="best", help="best (on validation), latest, or a number of steps")
+    add_step(parser)
     add_json(parser)
 
 
 def _export(options: argparse.Namespace, overrides: list[str]) -> None:
     if not Path(options.output).parent.is_dir():
         raise ConfigError(284, f"--output={options.output}: there is no directory {Path(options.output).parent}")
+    if options.format == "stablehlo" and options.names:
+        raise ConfigError(214, f"--names={options.names} means nothing to --format=stablehlo, which holds no tensors")
     from cnn_jax.evaluate import load
     from cnn_jax.weights.workdir import export_file
 
+    if options.format == "stablehlo":
+        _export_stablehlo(options)
+        return
     with _telling(f"exporting {options.workdir}"):
         run = load(options.workdir, step=options.step)
         parts = {"model": run.model, "variables": run.variables, "config": run.config, "spec": run.spec}
-        result = export_file(options.output, options.names, step=run.step, **parts)
+        result = export_file(options.output, options.names or "cnn_jax", step=run.step, **parts)
     if options.json:
         print_json(result)
     else:
         megabytes = result["bytes"] / 1e6
         print(f"{result['model']}, step {run.step}, {result['tensors']} tensors, {megabytes:.1f} MB: {options.output}")
+
+
+def _export_stablehlo(options: argparse.Namespace) -> None:
+    from cnn_jax.evaluate import load
+    from cnn_jax.weights.stablehlo import export_stablehlo
+
+    with _telling(f"exporting {options.workdir}"):
+        run = load(options.workdir, step=options.step)
+        parts = {"task": run.task, "variables": run.variables, "spec": run.spec, "step": run.checkpoint}
+        result = export_stablehlo(options.output, model=run.config.model.name, **parts)
+    if options.json:
+        print_json(result)
+    else:
+        print(f"{result['model']}, step {result['step']}, {result['bytes'] / 1e6:.1f} MB: {options.output}")
 
 
 def _lines(file: Path) -> list[str]:
@@ -100,4 +120,4 @@ def _telling(what: str) -> Iterator[None]:
 IMPORT = Command(
     "import", "a workdir from weights of torchvision, timm or Keras", _import_arguments, _import, takes_overrides=True
 )
-EXPORT = Command("export", "a run's network as a file of weights", _export_arguments, _export)
+EXPORT = Command("export", "a run's network as a file of weights or a function", _export_arguments, _export)

@@ -6,8 +6,9 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ class Dataset:
         classes: their names; a label is an index into them.
         splits: "train", "test" and usually "validation"; all images have one shape.
         fingerprint: sha256 of the content and of the rule that split it. The same files elsewhere have the same one.
+        names: of the examples of each split, where they come from files: their paths inside the data set's folder.
 
     Raises:
         DataError: a label outside `0 <= label < len(classes)`, or splits whose images differ in shape.
@@ -83,6 +85,7 @@ class Dataset:
     classes: tuple[str, ...]
     splits: dict[str, Split]
     fingerprint: str
+    names: dict[str, list[str]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self):
         shape = self.image_shape
@@ -111,6 +114,13 @@ class Dataset:
     def streamed(self) -> bool:
         """Whether images stay in their files until they are asked for."""
         return isinstance(self.splits["train"].image, LazyImages)
+
+    def example_name(self, split: str, index: int) -> str:
+        """What an example is called: its file, or its split and number."""
+        image = self.splits[split].image
+        if isinstance(image, LazyImages):
+            return image.name(index)
+        return self.names[split][index] if split in self.names else f"{split} {index}"
 
     def statistics(self) -> Statistics:
         """Per-channel mean and standard deviation of the training images scaled to 0..1, exact over all pixels."""
@@ -148,12 +158,14 @@ class Source(NamedTuple):
         splits: "train", "test" and, if the source has one, "validation".
         digests: `Split.digest()` of every split, known to the cache without reading the data again.
         rule: how the source itself split the data, for the fingerprint; "" if it came split.
+        names: of the examples of each split in memory, where they come from files.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, Split]
     digests: dict[str, str]
     rule: str = ""
+    names: Mapping[str, list[str]] = MappingProxyType({})
 
 
 def held_out(label: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -208,18 +220,21 @@ def load_dataset(
     if not (isinstance(validation, int | float) and math.isfinite(validation) and 0 <= validation < 1):
         raise ConfigError(61, f"validation={validation!r} is not a share of the training split: 0 <= validation < 1")
     source = _opener(spec, kind, rest)(size, fit, memory)
-    splits, rule = dict(source.splits), [source.rule, "source"]
+    splits, names, rule = dict(source.splits), dict(source.names), [source.rule, "source"]
     if "validation" not in splits and validation > 0:
         chosen = held_out(splits["train"].label, validation, seed)
         if not chosen.any():
             raise DataError(12, f"{spec}: no class has two training images, so none can be held out for validation")
         splits["validation"] = splits["train"].take(np.flatnonzero(chosen))
         splits["train"] = splits["train"].take(np.flatnonzero(~chosen))
+        if "train" in names:
+            both = names["train"]
+            names["validation"], names["train"] = ([both[i] for i in np.flatnonzero(c)] for c in (chosen, ~chosen))
         rule = [source.rule, f"rule {_HOLD_OUT_RULE}, fraction {float(validation)!r}, seed {int(seed)}"]
     content = json.dumps([source.classes, sorted(source.digests.items()), rule])
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
     splits = {name: splits[name] for name in SPLIT_NAMES if name in splits}
-    return Dataset(spec, source.classes, splits, fingerprint)
+    return Dataset(spec, source.classes, splits, fingerprint, names)
 
 
 def _opener(spec: str, kind: str, rest: str) -> Callable[[tuple[int, int] | None, str, int | None], Source]:

@@ -108,7 +108,9 @@ def open_folder(path: str, size: tuple[int, int] | None = None, fit: str = "none
         arrays = {name: Split(images[at], labels[at]) for name, at in parts.items()}
         return Source(classes, arrays, {name: split.digest() for name, split in arrays.items()}, rule)
 
-    return cached(identity, decode)
+    source = cached(identity, decode)
+    named = np.array([shown(file.path) for file in files], object)
+    return source._replace(names={name: named[at].tolist() for name, at in _parts(classes, splits)[0].items()})
 
 
 def _parts(classes: tuple[str, ...], splits: dict[str, list[_File]]) -> tuple[dict[str, slice | np.ndarray], str]:

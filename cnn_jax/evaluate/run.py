@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,12 @@ import numpy as np
 
 from cnn_jax.config import resolve
 from cnn_jax.data import Dataset
-from cnn_jax.errors import ConfigError, DataError
+from cnn_jax.errors import CheckpointError, ConfigError, DataError
+from cnn_jax.evaluate.checkpoints import AVERAGE, restore
 from cnn_jax.tasks import Task, Variables
 from cnn_jax.train.build import DataSpec, build
-from cnn_jax.train.checkpoint import Checkpoints
 from cnn_jax.train.evaluation import Evaluate
 from cnn_jax.train.feed import EvaluationFeed
-from cnn_jax.train.judge import better
 from cnn_jax.train.loop import load_config_data
 from cnn_jax.train.metrics import read_metrics
 from cnn_jax.train.workdir import CONFIG, DATASET, read_json
@@ -34,11 +33,12 @@ class Run:
 
     Attributes:
         workdir: where it was trained.
-        step: the step of its checkpoint.
+        step: the step of its checkpoint; of several that were averaged the last.
         config: its config.
         spec: its data: classes, image shape, channel statistics.
         model: the Linen module.
         variables: `{"params", "batch_stats"}`.
+        steps: the checkpoints that the variables are the mean of.
     """
 
     workdir: Path
@@ -49,6 +49,12 @@ class Run:
     variables: Variables
     _task: Task
     _evaluate: Evaluate
+    steps: tuple[int, ...] = ()
+
+    @property
+    def checkpoint(self) -> str:
+        """The step of its checkpoint, or `average:N1,N2` of those that were averaged."""
+        return str(self.step) if len(self.steps) < 2 else AVERAGE + ",".join(map(str, self.steps))
 
     @property
     def history(self) -> pd.DataFrame:
@@ -81,20 +87,37 @@ class Run:
         probabilities = np.concatenate([np.asarray(chunk) for chunk in chunks]) if chunks else np.zeros((0, 0))
         return probabilities[0] if images.ndim == 3 else probabilities
 
-    def evaluate(self, split: str = "test", dataset: Dataset | None = None) -> dict[str, Any]:
+    def evaluate(
+        self,
+        split: str = "test",
+        dataset: Dataset | None = None,
+        *,
+        protocol: str | None = None,
+        crop: int | None = None,
+        scales: Sequence[int] = (),
+    ) -> dict[str, Any]:
         """Accuracy, top-5 accuracy and loss over a whole split, every example exactly once.
 
         Args:
             split: `train`, `validation` or `test`.
             dataset: the data; by default the one that the run was trained on is loaded again.
+            protocol: a name of `evaluate.protocols`, such as `ten_crop`. With one the calibration is measured, too.
+            crop: as in `evaluate.protocols.protocol`.
+            scales: as there.
 
         Returns:
             Means over the examples, and their number `n`.
 
         Raises:
-            ConfigError: the data has no such split.
+            ConfigError: the data has no such split, or the protocol does not fit.
             DataError: the data is not the one the run was trained on.
         """
+        if protocol is not None:
+            from cnn_jax.evaluate.evaluation import evaluate
+            from cnn_jax.evaluate.example_set import examples
+
+            seen = examples(self, split, dataset=dataset)
+            return evaluate([self], seen, protocol, crop=crop, scales=scales).scores()
         if dataset is None:
             dataset = load_config_data(self.config)
         if dataset.fingerprint != self.spec.fingerprint:
@@ -112,6 +135,16 @@ class Run:
             if isinstance(data, EvaluationFeed):
                 data.close()
 
+    @property
+    def task(self) -> Task:
+        """What the network was trained to do, as pure functions."""
+        return self._task
+
+    @property
+    def logits(self) -> Callable[[Variables, jax.Array], jax.Array]:
+        """`(variables, images uint8 [N, H, W, C]) -> float32 [N, outputs]`, a pure function, not compiled."""
+        return self._task.logits
+
     @functools.cached_property
     def _predict(self) -> Callable[[Variables, np.ndarray], jax.Array]:
         return jax.jit(self._task.predict)
@@ -122,22 +155,29 @@ def load(workdir: str | Path, step: str | int = "best") -> Run:
 
     Args:
         workdir: as given to `train`.
-        step: `"best"` (on validation), `"latest"`, or a number of steps.
+        step: `"best"` (on validation), `"latest"`, a number of steps, or `"average:N1,N2,..."`: the mean of the
+            weights of these checkpoints.
 
     Returns:
         The run, ready to predict and evaluate.
 
     Raises:
         CheckpointError: not a workdir, or no sound checkpoint of that step.
+        ConfigError: a list of steps that is none.
     """
     workdir = Path(workdir)
-    config = resolve(read_json(workdir / CONFIG))
-    spec = DataSpec.from_json(read_json(workdir / DATASET))
+    stored = {name: read_json(workdir / name) for name in (CONFIG, DATASET)}
+    try:
+        config, spec = resolve(stored[CONFIG]), DataSpec.from_json(stored[DATASET])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            200, f"{workdir / CONFIG} or {DATASET} is damaged ({type(error).__name__}: {error}): restore it"
+        ) from error
     # One device is enough to look at a network, whatever it was trained on.
     single = config.copy_and_resolve_references().unlock()
     single.update(num_devices=1, parallel="jit")
     program = build(single, spec)
     like = program.abstract_state.variables
     # What an average of the weights was kept for: it is used in their place.
-    variables, checkpoint = Checkpoints(workdir / "checkpoints", better).restore_variables(step, like)
-    return Run(workdir, checkpoint.step, config, spec, program.model, variables, program.task, program.evaluate)
+    variables, steps = restore(workdir, step, like)
+    return Run(workdir, max(steps), config, spec, program.model, variables, program.task, program.evaluate, steps)
