@@ -1,4 +1,4 @@
-"""Convolution as a product of a matrix of patches by the kernel, for many small networks at once.
+"""Convolution as a product of a matrix of patches by the kernel (Chellapilla et al. 2006), for many networks at once.
 
 Under `jax.vmap` over networks a convolution becomes one of as many groups, whose gradients are slow on a CPU and on a
 GPU (jax issue 26568); a matrix product becomes a batch of matrix products.
@@ -37,7 +37,7 @@ def product_convs() -> Iterator[None]:
 def product_conv(x: Array, kernel: Array, strides: tuple[int, ...], pads: Pads, dilation: tuple[int, ...]) -> Array:
     """`conv` without groups, of 1 to 3 spatial dimensions, after its arguments are checked.
 
-    The patches take as much memory as the kernel has taps times that of the images ("im2col"; Chellapilla et al. 2006).
+    The patches ("im2col") take as many times the memory of the images as the kernel has taps.
     """
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)])
     kernel_size = kernel.shape[:-2]
