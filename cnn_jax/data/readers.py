@@ -8,7 +8,7 @@ import shutil
 import struct
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -45,13 +45,14 @@ class Readers:
             DataError: a reader is gone, or none has got on for `HANG_SECONDS`.
         """
         now = self._progress()
-        for pid, process in self._processes.items():
-            code = process.exitcode
-            if code is not None:
-                if code == 0:
-                    # Grain would wait for ever for what ended in order; now it sees a fault.
-                    process._popen.returncode = 1  # type: ignore[attr-defined]
-                raise self._died(now.get(pid, (_NOTHING, 0))[0], code)
+        alive = self._meet(now)
+        for pid in now.keys() - alive - {os.getpid()}:
+            process = self._processes.get(pid)
+            code = "unknown" if process is None else process.exitcode
+            if process is not None and code == 0:
+                # Grain would wait for ever for what ended in order; now it sees a fault.
+                process._popen.returncode = 1  # type: ignore[attr-defined]
+            raise self._died(now[pid][0], "unknown" if code is None else code)
         self._idle = self._idle + 1 if now == self._seen else 0
         self._seen = now
         if self._idle >= (HANG_SECONDS if now else START_SECONDS):
@@ -75,11 +76,15 @@ class Readers:
     def reset(self) -> None:
         """Forgets how long was waited: a batch has come."""
         self._idle = 0
-        if not self._processes:
-            ours = set(self._progress())
-            self._processes = {
-                p.pid: p for p in multiprocessing.active_children() if p.pid is not None and p.pid in ours
-            }
+        now = self._progress()
+        if now.keys() - self._processes.keys() - {os.getpid()}:
+            self._meet(now)
+
+    def _meet(self, now: Collection[int]) -> set[int]:
+        """Keeps the processes that have begun to read, for the time when they have ended; which of them are alive."""
+        alive = {p.pid: p for p in multiprocessing.active_children() if p.pid is not None and p.pid in now}
+        self._processes |= alive
+        return set(alive)
 
     def kill(self) -> None:
         """Ends what may not end by itself, a reader stopped or stuck in a system call."""

@@ -114,6 +114,28 @@ def test_a_reader_that_fails_is_named_in_time(split, fault, monkeypatch):
     assert time.monotonic() - started < 30
 
 
+def test_one_of_two_readers_that_fails_is_named_though_it_began_last(split, monkeypatch):
+    """The other's batches come first, and go on coming until this one's are due."""
+    meet, met = Readers._meet, []
+
+    def meet_one(self, now):
+        met.append(self)
+        return meet(self, now if len(met) > 1 else sorted(now)[:1])
+
+    monkeypatch.setattr(Readers, "_meet", meet_one)
+    batches = batches_of(split, 2, steps=range(10**6))
+    ahead = Ahead(iter(batches), batches)
+    next(ahead)
+    workers = sorted((p for p in multiprocessing.active_children() if "prefetch" in p.name), key=lambda p: p.pid or 0)
+    assert workers[-1].pid is not None
+    os.kill(workers[-1].pid, signal.SIGKILL)
+    started = time.monotonic()
+    with pytest.raises(DataError, match=r"died \(exit code (-9|unknown)\)"):
+        exhaust(ahead)
+    assert time.monotonic() - started < 15
+    ahead.close()
+
+
 def test_a_reader_that_has_ended_needs_no_ending():
     """Its number may be another process's by now."""
     readers = Readers(str)
