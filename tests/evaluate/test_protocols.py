@@ -36,7 +36,7 @@ def pooled(tmp_path_factory):
 def asked(run, height: int, width: int, n: int = 7) -> Examples:
     """Examples of any size, as a larger `--image_size` gives them."""
     rng = np.random.default_rng(5)
-    own = examples(run, dataset=dataset(SIZE))
+    own = examples(run, dataset=dataset(SIZE, classes=run.spec.classes))
     split = Split(rng.integers(0, 256, (n, height, width, 3), dtype=np.uint8), rng.integers(0, 7, n).astype(np.int32))
     return dataclasses.replace(own, image_size=(height, width), parts={"test": split})
 
