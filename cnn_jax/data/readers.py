@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -86,7 +87,8 @@ class Readers:
         """Ends what may not end by itself, a reader stopped or stuck in a system call."""
         for pid in self._progress():
             if pid != os.getpid():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended by itself meanwhile
+                    os.kill(pid, signal.SIGKILL)
 
     def _progress(self) -> dict[int, tuple[int, int]]:
         """Of every reader, by process: the example it is at, and when it began it."""
