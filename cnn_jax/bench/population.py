@@ -92,7 +92,7 @@ def against_vmap(context: Context) -> None:
 
 def together(context: Context) -> None:
     """G4: populations against the same runs one after another; the programs are compiled before."""
-    for name, (count, steps) in _POPULATIONS.items():
+    for name, (count, steps) in list(_POPULATIONS.items())[: 1 if context.smoke else None]:
         count, steps, batch = (2, 2, 8) if context.smoke else (count, steps, BATCH)
         dataset = synthetic_dataset(batch * steps, SHAPE, CLASSES)
         config = bench_config(name, batch, total_steps=steps)

@@ -68,9 +68,8 @@ def run(
         platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
         mine = [row for row in benchmarks if settings.smoke or row.device == platform]
         if not mine:
-            raise ConfigError(
-                263, f"{', '.join(row.id for row in benchmarks)}: for a {benchmarks[0].device}, here is a {platform}"
-            )
+            names = ", ".join(row.id for row in benchmarks)
+            raise ConfigError(263, f"{names}: this machine has no {benchmarks[0].device} for JAX, but a {platform}")
         for row in benchmarks:
             if row not in mine:
                 say(f"{row.id} is left out: it is for a {row.device}")
