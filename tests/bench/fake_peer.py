@@ -1,5 +1,7 @@
 """A peer that trains nothing: its losses are what it is told, and it can be made to fail in every way there is."""
 
+# pyright: reportMissingImports=false
+
 import os
 import sys
 from pathlib import Path

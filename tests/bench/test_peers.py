@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from cnn_jax.bench import training
-from cnn_jax.bench.imagenet import OTHERS, RESNET, _Prover
+from cnn_jax.bench.imagenet import TESTED, _Prover
 from cnn_jax.bench.ours import Ours, bench_config, synthetic_dataset
 from cnn_jax.bench.peer import STEPS, prove_same_work, started
 
@@ -40,11 +40,11 @@ def test_a_peer_with_other_weights_is_refused():
         prove_same_work("F", losses, theirs.losses(STEPS + 1))
 
 
-@pytest.mark.parametrize("network", [RESNET, OTHERS[1]], ids=lambda row: row.their_name)
+@pytest.mark.parametrize("network", TESTED, ids=lambda row: row.their_name)
 def test_large_networks(network):
     if not list(PYTHON.parents[1].glob("lib/*/site-packages/timm")):
         pytest.skip("timm and torchvision are not installed beside the peers")
     with jax.numpy_rank_promotion("allow"):
-        prover = _Prover(network, 64, {f"model__{key}": value for key, value in network.keywords.items()})
+        prover = _Prover(network, network.size, {f"model__{key}": value for key, value in network.keywords.items()})
     with started("timm", PYTHON, prover.job(1)) as theirs:
         assert prover.prove(theirs)["difference"] < 1e-3

@@ -73,7 +73,7 @@ def test_what_cannot_be_read(results):
     with pytest.raises(CheckpointError, match=r"E-CKPT-260: .*C1\.json is damaged"):
         section("bench:C1", results)
     (results / "bench" / "C1.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="E-CKPT-260: .*lacks absent, blocks"):
+    with pytest.raises(CheckpointError, match=r"E-CKPT-260: .*lacks absent, blocks"):
         section("bench:cpu", results)
 
 
