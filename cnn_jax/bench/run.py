@@ -62,10 +62,14 @@ def run(
     blocks = settings.blocks or (_SMOKE_BLOCKS if settings.smoke else MINIMUM)
     if blocks < MINIMUM and not settings.smoke:
         raise ConfigError(262, f"--blocks={blocks}: at least {MINIMUM} blocks a side, or --preset=smoke")
-    with _threads(all(row.device == "cpu" for row in benchmarks)) as threads, _no_compilation_cache():
+    with contextlib.ExitStack() as limits, _no_compilation_cache():
+        threads = limits.enter_context(_threads(any(row.device == "cpu" for row in benchmarks)))
         import jax
 
         platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
+        if platform == "gpu":
+            limits.close()
+            threads = 0
         mine = [row for row in benchmarks if settings.smoke or row.device == platform]
         if not mine:
             names = ", ".join(row.id for row in benchmarks)
@@ -91,9 +95,10 @@ def run(
                 try:
                     row.function()(context)
                     result.complete = True
-                except CnnJaxError as error:
-                    result.error = str(error)
-                    say(f"{row.id}: {error}")
+                except Exception as error:  # such as a device out of memory: the others have their own chance
+                    words = str(error) if isinstance(error, CnnJaxError) else f"{type(error).__name__}: {error}"
+                    result.error = words.splitlines()[0]
+                    say(f"{row.id}: {result.error}")
                 finally:  # also when it is interrupted
                     result.save()
             results[row.id] = result.to_dict()

@@ -116,6 +116,17 @@ def test_a_benchmark_that_fails_is_written_down(monkeypatch):
     assert said == ["T: E-BENCH-264: F does other work"]
 
 
+def test_a_benchmark_that_breaks_takes_no_other_down(monkeypatch):
+    def breaks(context):
+        if context.result.head["id"] == "T":
+            raise RuntimeError("RESOURCE_EXHAUSTED: 80 GB\nand a long story")
+
+    monkeypatch.setattr(Benchmark, "function", lambda self: breaks)
+    first, second = run([TEST, TEST._replace(id="U")], SMOKE, lambda document: None, lambda text: None)
+    assert first["error"] == "RuntimeError: RESOURCE_EXHAUSTED: 80 GB"
+    assert second["complete"]
+
+
 def test_what_was_measured_survives_an_interruption(monkeypatch):
     def interrupted(context):
         row = context.result.row("a", "F")
