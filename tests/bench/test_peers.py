@@ -11,6 +11,7 @@ from cnn_jax.bench import training
 from cnn_jax.bench.imagenet import TESTED, _Prover
 from cnn_jax.bench.ours import Ours, bench_config, synthetic_dataset
 from cnn_jax.bench.peer import STEPS, prove_same_work, started
+from cnn_jax.errors import BenchError
 
 PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 pytestmark = [
@@ -30,13 +31,19 @@ def test_small_networks(network):
 
 
 def test_a_peer_with_other_weights_is_refused():
-    from cnn_jax.errors import BenchError
-
     ours = Ours(bench_config("lenet:small", 8), synthetic_dataset(8 * (STEPS + 1), (32, 32, 3), 10), timed=False)
     losses = ours.losses()
     job = ours.job(1)
     changed = {**job.weights, "params/fc1/kernel": job.weights["params/fc1/kernel"] * 1.1}
     with started("F", PYTHON, job._replace(weights=changed)) as theirs, pytest.raises(BenchError, match="E-BENCH-264"):
+        prove_same_work("F", losses, theirs.losses(STEPS + 1))
+
+
+def test_a_peer_without_momentum_is_refused():
+    ours = Ours(bench_config("lenet:small", 8), synthetic_dataset(8 * (STEPS + 1), (32, 32, 3), 10), timed=False)
+    losses = ours.losses()
+    job = ours.job(1)._replace(momentum=0.0)
+    with started("F", PYTHON, job) as theirs, pytest.raises(BenchError, match="E-BENCH-264"):
         prove_same_work("F", losses, theirs.losses(STEPS + 1))
 
 

@@ -110,8 +110,10 @@ def build(kind, shape):
 
 def named(work):
     """Keras's path of every array, and the array as Keras has it."""
+    norms = {layer for _, layer, leaf, _ in work.layers() if leaf == "scale"}
     for _, layer, leaf, array in work.layers():
         place, variable = layer.replace("/", "."), _LEAVES[leaf]
+        variable = "beta" if layer in norms and leaf == "bias" else variable
         for part in ("depthwise", "pointwise"):
             if layer.endswith(f"/{part}"):
                 place, variable = layer.removesuffix(f"/{part}"), f"{part}_kernel"
