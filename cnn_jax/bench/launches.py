@@ -45,7 +45,7 @@ _FIRST_STEP = "import json, sys; from cnn_jax.bench.launches import to_first_ste
 
 def first_step(context: Context) -> None:
     """G5: from the start of Python to the end of a training step of ResNet-50, with a cache that knows it."""
-    model, batch, size = ("resnet_cifar:8", 4, 32) if context.smoke else ("resnet:50", 256, 224)
+    model, batch, size = ("lenet:small", 4, 32) if context.smoke else ("resnet:50", 256, 224)
     precision = "bfloat16" if context.platform == "gpu" else "float32"
     argument = json.dumps([model, batch, size, precision])
     cache = context.scratch / "cache"
