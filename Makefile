@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS ?= .venv-peers
 # Pinned versions by default; `make test CONSTRAINTS=` takes the newest of everything.
 CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast parity slurm-test lint format smoke readme screenshot lock clean
+.PHONY: help history test test-fast parity battery slurm-test lint format smoke readme bench bench-peers gpu screenshot lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,8 +46,17 @@ format: $(VENV)/.dev  ## let ruff format and mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme: $(VENV)/.runtime  ## regenerate the README's tables from the committed results
+readme: $(VENV)/.runtime  ## regenerate the tables of README and docs from the committed results
 	$(BIN)/python -m cnn_jax.report.readme
+	$(BIN)/python -m cnn_jax.report.readme --readme=docs/performance.md
+
+bench: $(VENV)/.runtime $(PEERS)/.peers  ## measure against Flax, Keras and PyTorch on the CPU (an hour and more, of an idle machine)
+	$(BIN)/cnn-jax bench cpu --output=runs/bench
+
+bench-peers: $(PEERS)/.peers  ## the environment of the benchmarks' peers
+
+gpu:  ## all benchmarks for a GPU, results in runs/gpu; cut short after 9.5 minutes. ONLY="G2 G4" chooses
+	scripts/gpu.sh $(ONLY)
 
 screenshot: $(VENV)/.runtime  ## docs/report.png from runs/history/report.html; needs Chromium
 	$(BIN)/python scripts/screenshot.py
@@ -71,4 +81,10 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 $(VENV)/.parity: $(VENV)/.dev
 	$(PIP) --editable '.[dev,parity]'
+	@touch $@
+
+$(PEERS)/.peers: $(CONSTRAINTS)
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) \
+		torch==2.13.0 keras jax flax optax
 	@touch $@

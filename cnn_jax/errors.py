@@ -83,6 +83,13 @@ class DivergedError(CnnJaxError):
     exit_status = 5
 
 
+class BenchError(CnnJaxError):
+    """A benchmark that would be no measurement: a peer that fails, or does other work. Exit status 6."""
+
+    area = "BENCH"
+    exit_status = 6
+
+
 class Preempted(CnnJaxError):
     """Stopped by a signal after a durable save; the same command resumes. Exit status 75."""
 

@@ -19,6 +19,7 @@ READERS = {
     "weights": {"ops", "nn", "models", "analysis", "data", "tasks", "train"},
     "evaluate": {"ops", "nn", "models", "analysis", "data", "tasks", "train"},
     "inspect": {"ops", "nn", "models", "analysis", "data", "tasks", "train", "evaluate"},
+    "bench": {"ops", "nn", "models", "analysis", "weights", "data", "tasks", "train", "sweep", "evaluate"},
     "report": {"ops", "nn", "models", "analysis", "data", "tasks", "train", "sweep", "evaluate", "inspect"},
 }
 # What a package to the right may use besides what stands left of it in ORDER.
@@ -87,6 +88,12 @@ def test_light_modules_import_nothing_heavy(module):
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
+
+
+def test_peers_import_nothing_of_ours():
+    """They run in an interpreter that has their libraries and not this package."""
+    for file in (PACKAGE / "bench" / "peers").glob("*.py"):
+        assert not imports(file), file.name
 
 
 def test_no_file_grows_past_its_reason():

@@ -1,5 +1,6 @@
 """The commands of `cnn-jax`, one entry each; what a command needs is imported when it runs."""
 
+from cnn_jax.commands.benchmarks import BENCH
 from cnn_jax.commands.claims import CLAIMS
 from cnn_jax.commands.command import Command
 from cnn_jax.commands.comparing import COMPARE
@@ -28,6 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     INSPECT,
     SWEEP,
     CLAIMS,
+    BENCH,
     HISTORY,
     REPORT,
 )

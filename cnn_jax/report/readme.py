@@ -3,7 +3,7 @@
 A section between `<!-- generated: NAME -->` and `<!-- end -->` is replaced by the table of
 `experiments/results/NAME.json`, or by its answer in words where the mark says `NAME:answer`. Nothing in such a section
 is written by hand. NAME `recipes` stands for all networks trained by a recipe of their own, in one table, and
-`ledger` for all claims of `experiments/results/claims/`.
+`ledger` for all claims of `experiments/results/claims/`, `bench:cpu`, `bench:gpu` and `bench:ID` for benchmarks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import CheckpointError, CnnJaxError, ConfigError
+from cnn_jax.report.bench import BENCH, bench_section
 from cnn_jax.report.page import budget_line, device_line, length, machine
 from cnn_jax.report.results import Results, parse_results, read_results
 from cnn_jax.report.words import answer, column, count, duration, plus_minus
@@ -108,6 +109,8 @@ def _section(name: str, results: Path) -> str:
             raise CheckpointError(24, f"{results} holds no recipe's results: scripts/run_recipe.py writes them")
         return f"<!-- generated: {name} -->\n{recipe_table(recipes)}<!-- end -->"
     file, _, what = name.partition(":")
+    if file == BENCH:
+        return f"<!-- generated: {name} -->\n{bench_section(what, results)}<!-- end -->"
     if what not in ("", "answer") or Path(file).name != file:
         raise ConfigError(81, f"generated section {name!r} is not known: use NAME or NAME:answer")
     found = read_results(results / f"{file}.json")

@@ -100,7 +100,7 @@ def run_claim(
     started = time.time()
     if question.exact:
         finding = question.judge()
-        return _document(question, finding, _environment(), seconds=round(time.time() - started, 1))
+        return _document(question, finding, environment_here(), seconds=round(time.time() - started, 1))
     cells = read_experiment(question.file, overrides)
     plan = make_plan(cells, workdir)
     missing = [row.cell for row in plan if row.status != "done"]
@@ -210,7 +210,7 @@ def _document(question: Question, finding: Finding, environment: dict[str, Any],
     }
 
 
-def _environment() -> dict[str, Any]:
+def environment_here() -> dict[str, Any]:
     """Versions, device and commit, as a run records them."""
     with tempfile.TemporaryDirectory() as directory:
         write_environment(Path(directory))
