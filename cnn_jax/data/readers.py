@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cnn_jax.errors import DataError
 
-HANG_SECONDS = 20
+HANG_SECONDS = 15
 """A reader that has been at one image for so long hangs: the largest image allowed decodes in a few seconds."""
 START_SECONDS = 120
 """A process that has not begun to read after so long hangs as well: it imports Python and little else."""
