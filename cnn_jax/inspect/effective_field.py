@@ -21,7 +21,7 @@ import numpy as np
 from cnn_jax.inspect import Inspection, Request
 from cnn_jax.inspect.examples import choose
 from cnn_jax.inspect.network import Subject, as_network, batches, compiled_once, find_tap, tap_shapes
-from cnn_jax.inspect.picture import show_image
+from cnn_jax.inspect.picture import NARROWEST, show_image
 from cnn_jax.inspect.window import Box, Window
 from cnn_jax.plotting import PALETTE, new_figure, style
 
@@ -165,7 +165,7 @@ def _drawn(rows, fields, boxes: dict[str, Box], n, source):
 
     columns = min(4, len(rows))
     down = -(-len(rows) // columns)
-    figure = new_figure(1.9 * columns + 0.4, 2.75 * down + 0.6)
+    figure = new_figure(max(NARROWEST, 1.9 * columns + 0.4), 2.75 * down + 0.6)
     axes = figure.subplots(down, columns, squeeze=False)
     for axis in axes.flat[len(rows) :]:
         axis.set_axis_off()
