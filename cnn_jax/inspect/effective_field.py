@@ -4,6 +4,9 @@ The gradient of a feature map's middle unit, summed over maps, in the pixels; it
 averaged over images, is the effective receptive field. It is near a Gaussian and takes a vanishing share of the
 theoretical field as networks get deeper. Like the paper, a pixel counts as part of it whose magnitude is above 4.55% of
 the largest (1 - 95.45%, two standard deviations).
+
+Where the theoretical field is larger than the image, the effective one is cut by the image's border, and a small share
+of the theoretical area says nothing about the network: the share of what lies in the image is given beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import numpy as np
 from cnn_jax.inspect import Inspection, Request
 from cnn_jax.inspect.examples import choose
 from cnn_jax.inspect.network import Subject, as_network, batches, compiled_once, find_tap, tap_shapes
-from cnn_jax.inspect.picture import show_image
+from cnn_jax.inspect.picture import NARROWEST, show_image
 from cnn_jax.inspect.window import Box, Window
 from cnn_jax.plotting import PALETTE, new_figure, style
 
@@ -162,7 +165,7 @@ def _drawn(rows, fields, boxes: dict[str, Box], n, source):
 
     columns = min(4, len(rows))
     down = -(-len(rows) // columns)
-    figure = new_figure(1.9 * columns + 0.4, 2.45 * down + 0.5)
+    figure = new_figure(max(NARROWEST, 1.9 * columns + 0.4), 2.75 * down + 0.6)
     axes = figure.subplots(down, columns, squeeze=False)
     for axis in axes.flat[len(rows) :]:
         axis.set_axis_off()
@@ -176,7 +179,8 @@ def _drawn(rows, fields, boxes: dict[str, Box], n, source):
         axis.set_title(row["tap"], fontsize=8, pad=3)
         axis.set_xlabel(
             f"theoretical {row['theoretical']}, effective {row['effective_side']:.0f}\n"
-            f"area {row['area_ratio']:.0%}, σ {row['sigma_y']:.1f}, {row['sigma_x']:.1f}",
+            f"area {row['area_ratio']:.0%}, in the image {row['area_ratio_in_image']:.0%}\n"
+            f"σ {row['sigma_y']:.1f}, {row['sigma_x']:.1f}",
             fontsize=7,
         )
     figure.suptitle(

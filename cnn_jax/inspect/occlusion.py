@@ -164,6 +164,8 @@ def _drawn(network, images, maps, projected, rows, target, tap, size):
         show_image(row[4], colours, extent=extent)
         seen = [(label, colour) for label, colour in zip(shown, _CLASSES, strict=False) if (best == label).any()]
         handles = [Patch(color=colour, label=network.class_name(label)) for label, colour in seen]
+        if len(others) >= len(_CLASSES):
+            handles.append(Patch(facecolor="white", edgecolor=PALETTE[0], linewidth=0.5, label="others"))
         row[4].legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=6, handlelength=0.8)
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=8, pad=3)

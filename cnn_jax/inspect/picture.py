@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 HEAT = "inferno"
 """A colour map for what lies over an image, even in grey: black is nothing."""
 
+NARROWEST = 4.2
+"""Inches that a heading needs."""
+
 
 def signed(values: np.ndarray, percentile: float = 99.8) -> np.ndarray:
     """Values of both signs as grey levels, zero mid-grey, each image by its own percentile: [..., H, W, C] to uint8."""
@@ -80,7 +83,7 @@ def enlarged(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 def panels(rows: int, columns: int, cell: float = 1.15, *, top: float = 0.45, left: float = 0.0) -> tuple[Figure, Any]:
     """A figure with so many square panels of `cell` inches, axes [rows, columns]."""
-    figure = new_figure(columns * cell + left, rows * cell + top)
+    figure = new_figure(max(NARROWEST, columns * cell + left), rows * cell + top)
     figure.get_layout_engine().set(w_pad=0.05, h_pad=0.03, wspace=0.02, hspace=0.02)  # type: ignore[union-attr]
     return figure, figure.subplots(rows, columns, squeeze=False)
 
