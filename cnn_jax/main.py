@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cnn_jax import __version__
 from cnn_jax.commands import COMMANDS
@@ -41,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's notices are not for users
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     debug = "--debug" in arguments
-    _leave_on_sigterm()
+    with _left_on_sigterm():
+        return _run(arguments, overrides, debug)
+
+
+def _run(arguments: list[str], overrides: list[str], debug: bool) -> int:
     try:
         options = _parser().parse_args(arguments)
         if overrides and not options.takes_overrides:
@@ -73,14 +78,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CheckpointError.exit_status
 
 
-def _leave_on_sigterm() -> None:
+@contextlib.contextmanager
+def _left_on_sigterm() -> Iterator[None]:
     """Schedulers send SIGTERM first: it ends a command as orderly as Ctrl-C does; training has its own handler."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def leave(number: int, frame: object) -> None:
         raise _Terminated
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, leave)
+    def again(unraisable: sys.UnraisableHookArgs) -> None:
+        # The signal was met inside a destructor or the garbage collector, where an exception leads nowhere.
+        if issubclass(unraisable.exc_type, _Terminated):
+            threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM)).start()
+        else:
+            hook(unraisable)
+
+    handler, hook = signal.signal(signal.SIGTERM, leave), sys.unraisablehook
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

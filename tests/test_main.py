@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnn_jax import main as main_module
 from cnn_jax.commands import COMMANDS
+from cnn_jax.commands.command import Command
 from cnn_jax.main import main, split_overrides
 
 ROOT = Path(__file__).parents[1]
@@ -135,3 +138,24 @@ def test_bad_input_is_one_line(arguments, status, words, config, workdir, tmp_pa
 def test_debug_shows_the_traceback(tmp_path):
     with pytest.raises(Exception, match="does not exist"):
         main(["train", f"--config={tmp_path}/none.py", f"--workdir={tmp_path}/w", "--debug"])
+
+
+def test_sigterm_in_a_destructor_is_not_lost(monkeypatch, capsys):
+    """Where an exception leads nowhere, the command still ends with 75, and shows no traceback."""
+
+    class Terminated:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def run(options, overrides):
+        victim = Terminated()
+        del victim
+        time.sleep(20)
+
+    before = signal.getsignal(signal.SIGTERM), sys.unraisablehook
+    monkeypatch.setattr(main_module, "COMMANDS", (Command("probe", "", lambda parser: None, run),))
+    started = time.monotonic()
+    assert main(["probe"]) == 75
+    assert time.monotonic() - started < 10
+    assert capsys.readouterr().err == "cnn-jax: E-STOP-05: stopped by SIGTERM; the same command starts again\n"
+    assert (signal.getsignal(signal.SIGTERM), sys.unraisablehook) == before
