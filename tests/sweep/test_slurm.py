@@ -169,7 +169,7 @@ class Local:
 
     def submit(self, name, chunks, workdir, folder):
         executor = self.submitit.LocalExecutor(folder)
-        executor.update_parameters(timeout_min=5, stderr_to_stdout=True)
+        executor.update_parameters(timeout_min=60, stderr_to_stdout=True)
         journals = [str(journal_of(folder, name, i)) for i in range(len(chunks))]
         jobs = executor.map_array(run_task, chunks, [str(workdir)] * len(chunks), journals)
         self.jobs |= {(name, i): job for i, job in enumerate(jobs)}
