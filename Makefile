@@ -17,7 +17,7 @@ history: $(VENV)/.runtime  ## train the ImageNet history on the embedded data an
 	$(BIN)/cnn-jax history --workdir=runs/history
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slurm"
 
 test-fast: $(VENV)/.dev  ## run the tests that take under ten seconds
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity"
