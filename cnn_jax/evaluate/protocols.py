@@ -30,9 +30,10 @@ import numpy as np
 
 from cnn_jax import ops
 from cnn_jax.errors import ConfigError
+from cnn_jax.evaluate.views import speedrun_views
 
 Size = tuple[int, int]
-Views = list[tuple[Any, np.ndarray]]
+Views = list[tuple[Any, Any]]
 """Groups of views of one size: uint8 `[V, N, h, w, C]` and the weight of each, `[V]`."""
 
 NAMES = ("single", "flip", "views", "ten_crop", "multi_crop", "dense", "multi_scale")
@@ -41,7 +42,6 @@ DENSE = ("dense", "multi_scale")
 _SCALED = ("multi_crop", "multi_scale")
 # Shorter sides of the image for a network that was trained on 224 pixels; for others in proportion.
 _SCALES = {"multi_scale": (224, 256, 288), "multi_crop": (256, 288, 320, 352)}
-_SHIFTS = ((0, 0), (-1, -1), (1, 1))
 
 
 class Protocol(NamedTuple):
@@ -73,7 +73,7 @@ class Protocol(NamedTuple):
             return _weighted([ten_crop(images, self.crop)])
         centre = centre_crop(images, self.crop)
         if self.name == "views":
-            return [(shifts(centre), np.array([2, 1, 1, 2, 1, 1]) / 8)]
+            return [speedrun_views(centre)]  # there logits are averaged, here probabilities
         return _weighted([mirrored(centre[None]) if self.name == "flip" else centre[None]])
 
     def count(self, image_size: Size) -> int:
@@ -151,18 +151,6 @@ def ten_crop(images: Any, size: Size) -> Any:
     Krizhevsky et al. 2012, section 4.1 (crops of 224x224 out of 256x256).
     """
     return mirrored(_five(images, size))
-
-
-def shifts(images: Any) -> Any:
-    """The images as they are, moved by one pixel up left and down right, and all three mirrored, `[6, N, H, W, C]`.
-
-    What comes in at the border is the reflection (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU",
-    section 3.5). There logits are averaged, here probabilities, with the same weights.
-    """
-    height, width = images.shape[1:3]
-    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    moved = [padded[:, 1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width] for dy, dx in _SHIFTS]
-    return mirrored(jnp.stack(moved))
 
 
 def multi_crop(images: Any, size: Size, scales: Sequence[int]) -> Any:
