@@ -8,16 +8,20 @@ from pathlib import Path
 import jax
 
 
+def user_cache() -> Path:
+    """Where what can be made again is kept: `$CNN_JAX_CACHE`, by default `~/.cache/cnn_jax`."""
+    return Path(os.environ.get("CNN_JAX_CACHE") or Path.home() / ".cache" / "cnn_jax")
+
+
 def use_compilation_cache() -> Path:
     """Turns the cache on, for short compilations too: a sweep is made of them.
 
     The directory is `$CNN_JAX_CACHE/xla`, by default `~/.cache/cnn_jax/xla`. A cache that the user chose through
     `JAX_COMPILATION_CACHE_DIR` stays.
     """
-    root = Path(os.environ.get("CNN_JAX_CACHE") or Path.home() / ".cache" / "cnn_jax")
     chosen = jax.config.values["jax_compilation_cache_dir"]
     if not chosen:
-        chosen = str(root / "xla")
+        chosen = str(user_cache() / "xla")
         jax.config.update("jax_compilation_cache_dir", chosen)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -12,13 +12,13 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnn_jax.train.cache import user_cache
 from cnn_jax.train.memory import free_memory
 from cnn_jax.train.together import WAYS, Many, One
 
@@ -159,8 +159,7 @@ class _Memory:
         self.members = members
         where = [device.platform, device.device_kind, jax.local_device_count(), os.cpu_count(), jax.__version__]
         key = hashlib.sha256(json.dumps([*identity, members, where]).encode()).hexdigest()[:32]
-        root = Path(os.environ.get("CNN_JAX_CACHE") or Path.home() / ".cache" / "cnn_jax")
-        self._file = root / "plans" / f"{key}.json"
+        self._file = user_cache() / "plans" / f"{key}.json"
 
     def read(self) -> dict[str, Measured]:
         try:
