@@ -93,6 +93,9 @@ SCHEMA: dict[str, Field] = {
         None, _OPTIONAL_INT, _positive, "a positive number of pixels, or None for the images' own size"
     ),
     "fit": Field("none", (str,), **_one_of("none", "pad", "resize")),
+    "train_images": Field(
+        None, _OPTIONAL_INT, _positive, "a positive number of training images, or None for all there are"
+    ),
     "validation": Field(0.1, _NUMBER, lambda v: 0 <= v < 1, "a fraction of the training images in [0, 1)"),
     "input": Field("auto", (str,), **_one_of("auto", "device", "stream")),
     "workers": Field(0, (int,), lambda v: 0 <= v <= 256, "a number of processes that read data, 0 to 256"),
@@ -180,6 +183,8 @@ PATTERN_GROUPS: dict[str, tuple[str, Field]] = {
 `config.optimizer.groups` holds factors of learning rates; `config.optimizer.until` the share of the training in which a
 parameter's learning rate runs through its whole schedule, and after which the parameter rests.
 """
+DATA_KEYS = ("data", "train_images", "validation", "image_size", "fit")
+"""The keys that say what is learnt from: configs that agree in them have the same images."""
 GROUPS = ("model", "optimizer", "schedule", "average", *PATTERN_GROUPS)
 
 

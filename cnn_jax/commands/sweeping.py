@@ -76,13 +76,16 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
         missing = (missing for rung in rungs if (missing := [row.cell for row in rung if row.status != "done"]))
         launcher.hand_over(next(missing, []))
         return 0
-    return _run(options, launcher, file.stem, rungs, refused)
+    return _run(options, launcher, file, rungs, refused)
 
 
-def _run(options: argparse.Namespace, launcher: Any, name: str, rungs: Iterable[list[Any]], refused: list[dict]) -> int:
+def _run(
+    options: argparse.Namespace, launcher: Any, file: Path, rungs: Iterable[list[Any]], refused: list[dict]
+) -> int:
     """Runs rung after rung, one where nothing is halved."""
     from cnn_jax.report import write_sweep_report
     from cnn_jax.sweep.board import Board
+    from cnn_jax.sweep.measure import measure_cells
     from cnn_jax.sweep.tidy import gather, write_results
 
     workdir, plan, files = Path(options.workdir), [], []
@@ -100,8 +103,9 @@ def _run(options: argparse.Namespace, launcher: Any, name: str, rungs: Iterable[
                 shown=not options.json,
             ) as board:
                 launcher.run(missing, board)
+            measure_cells(file, [row.cell for row in rung], workdir)
     finally:  # an interrupted sweep has results as well
-        document = {**gather(name, plan, workdir), "illegal": refused}
+        document = {**gather(file.stem, plan, workdir), "illegal": refused}
         if plan and options.cells is None:
             files = [*write_results(document, workdir), write_sweep_report(workdir)]
     undone = [row for row in document["cells"] if row["status"] != "done"]

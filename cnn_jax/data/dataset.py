@@ -17,8 +17,10 @@ from cnn_jax.data.lazy import LazyImages, Moments, moments_of
 from cnn_jax.errors import ConfigError, DataError
 
 SPLIT_NAMES = ("train", "validation", "test")
-# Part of every fingerprint: raise it when `held_out` chooses other examples than before.
+# Part of a fingerprint: raise it when `held_out` or `spread_subset` chooses other examples than before.
 _HOLD_OUT_RULE = 1
+_SUBSET_RULE = 1
+_SUBSET_SEED = 1  # another order than that by which examples are held out
 _PIXELS_AT_ONCE = 1 << 16
 
 
@@ -188,10 +190,35 @@ def held_out(label: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     return chosen
 
 
+def spread_subset(label: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Chooses `count` examples, the same share of every class, by `(seed, index)` alone.
+
+    A smaller subset is part of a larger one of the same seed.
+
+    Args:
+        label: int `[N]`.
+        count: how many, at most N.
+        seed: another seed chooses other examples.
+
+    Returns:
+        bool `[N]`, true for the examples chosen.
+    """
+    order = _mixed(np.arange(len(label), dtype=np.uint64), seed)
+    place = np.zeros(len(label))
+    for value in np.unique(label):
+        members = np.flatnonzero(label == value)
+        drawn = members[np.argsort(order[members], kind="stable")]
+        place[drawn] = (np.arange(len(drawn)) + 0.5) / len(drawn)  # how far into its class an example stands
+    chosen = np.zeros(len(label), bool)
+    chosen[np.argsort(place, kind="stable")[:count]] = True
+    return chosen
+
+
 def load_dataset(
     spec: str,
     *,
     validation: float = 0.1,
+    train_images: int | None = None,
     seed: int = 0,
     image_size: int | tuple[int, int] | None = None,
     fit: str = "none",
@@ -205,7 +232,8 @@ def load_dataset(
     Args:
         spec: `shapes`, `shapes:CONFIG`, `folder:PATH` or `tfds:NAME`.
         validation: share of the training split held out where the source has no validation split; 0 holds out none.
-        seed: which examples are held out.
+        train_images: how many of the remaining training examples are kept, the same share of every class; None for all.
+        seed: which examples are held out, and which are kept.
         image_size: pixels, one number for a square or `(height, width)`; None keeps the images' own size.
         fit: how images come to `image_size`: "none" (they must have it), "pad" (centred on black; MNIST 28 to 32 as
             in LeCun et al. 1998, section II.B) or "resize" (bilinear, shorter side first, then the centre crop).
@@ -231,6 +259,17 @@ def load_dataset(
             both = names["train"]
             names["validation"], names["train"] = ([both[i] for i in np.flatnonzero(c)] for c in (chosen, ~chosen))
         rule = [source.rule, f"rule {_HOLD_OUT_RULE}, fraction {float(validation)!r}, seed {int(seed)}"]
+    if train_images is not None:
+        there = len(splits["train"])
+        if not 0 < train_images <= there:
+            raise ConfigError(
+                64, f"train_images={train_images}: {spec} has {there} training images, ask for 1 to {there} of them"
+            )
+        kept = np.flatnonzero(spread_subset(splits["train"].label, train_images, seed + _SUBSET_SEED))
+        splits["train"] = splits["train"].take(kept)
+        if "train" in names:
+            names["train"] = [names["train"][i] for i in kept]
+        rule = [*rule, f"subset {_SUBSET_RULE}, {train_images} training images, seed {int(seed)}"]
     content = json.dumps([source.classes, sorted(source.digests.items()), rule])
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
     splits = {name: splits[name] for name in SPLIT_NAMES if name in splits}

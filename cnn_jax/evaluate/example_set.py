@@ -152,6 +152,7 @@ def _load(run: Run, data: str | None, image_size: int | None, fit: str) -> Datas
             data or config.data,
             # Of its own data the same examples are held out; of other data none are.
             validation=config.validation if data is None else 0,
+            train_images=config.train_images if data is None else None,
             seed=0,
             image_size=size,
             fit=fit,

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from cnn_jax.config import resolve, run_id, to_dict
 from cnn_jax.data import Dataset
 from cnn_jax.errors import CnnJaxError, Preempted
+from cnn_jax.schema import DATA_KEYS
 from cnn_jax.sweep.lease import only_one
 from cnn_jax.train.build import program_key
 from cnn_jax.train.loop import load_config_data, train
@@ -168,7 +169,7 @@ def last_notes(workdir: Path) -> dict[str, Mapping[str, Any]]:
 
 def _dataset(config: Any, loaded: dict[str, Dataset]) -> Dataset:
     """The data of a cell; cells of one sweep mostly share it."""
-    key = json.dumps([config[name] for name in ("data", "validation", "image_size", "fit", "input")])
+    key = json.dumps([config[name] for name in (*DATA_KEYS, "input")])
     if key not in loaded:
         loaded.clear()  # one at a time: data sets are the largest thing in memory
         loaded[key] = load_config_data(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from cnn_jax.schema import DATA_KEYS
 from cnn_jax.train.loop import load_config_data
 
 
@@ -36,7 +37,7 @@ def images_of(config: Any, known: dict[str, Images]) -> Images:
     Raises:
         DataError: the data has to be read for it, and cannot be.
     """
-    key = " ".join(str(config[name]) for name in ("data", "validation", "image_size", "fit"))
+    key = " ".join(str(config[name]) for name in DATA_KEYS)
     if key not in known:
         known[key] = _embedded(config) or _read(config)
     return known[key]
@@ -47,7 +48,8 @@ def _embedded(config: Any) -> Images | None:
         return None
     shape, train, test = _SHAPES[config.data]
     held_out = round(config.validation * train)
-    return Images(shape, 10, {"train": train - held_out, "validation": held_out, "test": test})
+    trained = min(train - held_out, config.train_images or train)
+    return Images(shape, 10, {"train": trained, "validation": held_out, "test": test})
 
 
 def _read(config: Any) -> Images:

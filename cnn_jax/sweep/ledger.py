@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.config import difference, resolve, to_dict
-from cnn_jax.errors import CheckpointError, ConfigError
+from cnn_jax.errors import CheckpointError, ConfigError, DivergedError
 from cnn_jax.sweep.board import Board
 from cnn_jax.sweep.claims import Finding, Question, read_questions
 from cnn_jax.sweep.grid import read_experiment
 from cnn_jax.sweep.launch import run_sweep
+from cnn_jax.sweep.measure import measure_cells
 from cnn_jax.sweep.plan import make_plan
 from cnn_jax.sweep.tidy import gather, table, write_results
 from cnn_jax.train.workdir import ENVIRONMENT, read_json, write_environment, write_json
@@ -95,7 +96,7 @@ def run_claim(
         What its result file holds.
 
     Raises:
-        CheckpointError: a cell of the sweep has failed.
+        CheckpointError: a cell of the sweep has failed, other than by diverging.
     """
     started = time.time()
     if question.exact:
@@ -109,9 +110,16 @@ def run_claim(
     kept = len(cells) - len(missing)
     with Board(missing, seconds, kept=kept, workdir=workdir, processes=processes, shown=progress) as board:
         run_sweep(missing, workdir, board, processes=processes)
+    measure_cells(question.file, cells, workdir)
     results = gather(question.name, plan, workdir)
     write_results(results, workdir)
-    undone = [row["label"] for row in results["cells"] if row["status"] != "done"]
+    # That a network diverges is a result: it has no errors, and the claim says what that counts.
+    diverged = f"E-{DivergedError.area}-"
+    undone = [
+        row["label"]
+        for row in results["cells"]
+        if row["status"] != "done" and not (row["error"] or "").startswith(diverged)
+    ]
     if undone:
         raise CheckpointError(
             130, f"{len(undone)} cells of {question.name} are not done, such as {undone[0]}: see {workdir}"
@@ -124,7 +132,7 @@ def run_claim(
         question,
         finding,
         {key: value for key, value in results["environment"].items() if key not in _OF_NO_INTEREST},
-        seconds=round(sum(row["seconds"] for row in results["cells"]), 1),
+        seconds=round(sum(row["seconds"] or 0 for row in results["cells"]), 1),
         n=len({row["seed"] for row in results["cells"]}),
         data=data,
         config={**to_dict(cells[0].config), "data": data},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnn_jax import analysis, models
+from cnn_jax.schema import DATA_KEYS
 from cnn_jax.sweep.cells import Cell, is_done, last_notes
 from cnn_jax.sweep.grid import model_name
 from cnn_jax.sweep.images import Images, images_of
@@ -72,7 +73,7 @@ def in_running_order(cells: Sequence[Cell]) -> list[Cell]:
         return places.setdefault(key, len(places))
 
     def order(cell: Cell) -> tuple[int, int]:
-        data = tuple(str(cell.config[name]) for name in ("data", "validation", "image_size", "fit"))
+        data = tuple(str(cell.config[name]) for name in DATA_KEYS)
         return place(data), place(program_key(cell.config))
 
     return sorted(cells, key=order)

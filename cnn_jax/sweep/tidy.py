@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnn_jax.sweep.cells import is_done, last_notes
+from cnn_jax.sweep.cells import ARM, Cell, is_done, last_notes
 from cnn_jax.sweep.plan import Planned
 from cnn_jax.train.workdir import DATASET, DONE, ENVIRONMENT, read_json, write_json
 
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 RESULTS = "results.json"
 TABLE = "results.csv"
 PARQUET = "results.parquet"
+MEASURED = "measured.json"
 _SPLITS = ("train", "validation", "test")
+COLUMNS = (
+    *(ARM, "settings", "label", "seed", "id", "status", "error", "params", "macs", "receptive_field", "steps"),
+    *("seconds", *(f"{split}_{what}" for split in _SPLITS for what in ("error", "loss"))),
+)
+"""What the table has of every cell beside its settings; what an experiment measures is called otherwise."""
 
 
 def gather(experiment: str, planned: Sequence[Planned], workdir: Path) -> dict[str, Any]:
@@ -98,7 +104,13 @@ def _row(planned: Planned, workdir: Path, note: Any) -> dict[str, Any]:
         metrics = (final or {}).get(split) or {}
         row[f"{split}_error"] = 1 - metrics["accuracy"] if "accuracy" in metrics else None
         row[f"{split}_loss"] = metrics.get("loss")
-    return row
+    return row | measured(workdir, cell)
+
+
+def measured(workdir: Path, cell: Cell) -> dict[str, float]:
+    """What `measure_cells` found of a cell; nothing, if nothing was asked."""
+    file = workdir / cell.id / MEASURED
+    return read_json(file)["numbers"] if file.is_file() else {}
 
 
 def _scalar(value: Any) -> Any:

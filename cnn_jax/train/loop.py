@@ -90,6 +90,7 @@ def load_config_data(config: Any) -> Dataset:
     return load_dataset(
         config.data,
         validation=config.validation,
+        train_images=config.train_images,
         seed=0,
         image_size=config.image_size,
         fit=config.fit,

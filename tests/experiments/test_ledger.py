@@ -52,4 +52,16 @@ def test_what_is_known_to_be_off_is_not_reproduced():
 @pytest.mark.parametrize("file", sorted(EXPERIMENTS.glob("*.py")), ids=lambda file: file.stem)
 def test_experiments_import_what_users_have(file):
     modules = set(re.findall(r"^(?:from|import) (\w+)", file.read_text(), re.MULTILINE))
-    assert modules <= {"__future__", "typing", "math", "functools", "ml_collections", "cnn_jax", "jax", "numpy", "flax"}
+    assert modules <= {
+        "__future__",
+        "typing",
+        "math",
+        "functools",
+        "json",
+        "pathlib",
+        "ml_collections",
+        "cnn_jax",
+        "jax",
+        "numpy",
+        "flax",
+    }

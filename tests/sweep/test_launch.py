@@ -18,6 +18,7 @@ from PIL import Image
 from cnn_jax.main import main
 from cnn_jax.sweep import cells as cells_module
 from cnn_jax.sweep.cells import MANIFEST
+from cnn_jax.sweep.tidy import COLUMNS
 
 EXPERIMENT = """
 from ml_collections import ConfigDict
@@ -147,3 +148,40 @@ def test_two_processes_share_a_sweep_killed_on_the_way_and_each_cell_is_there_on
     finished = [label for (label, status), count in noted(workdir).items() if status == "done" for _ in range(count)]
     assert sorted(finished) == sorted(set(finished))
     assert pd.read_csv(workdir / "results.csv").status.tolist() == ["done"] * 6
+
+
+MEASURE = """
+def measure(run):
+    with open({asked!r}, "a") as log:
+        log.write(run.workdir.name + "\\n")
+    return {returned}
+"""
+
+
+def test_what_an_experiment_measures_is_a_column_and_is_asked_once(experiment, tmp_path, capsys):
+    file, asked, workdir = experiment(seeds=1), tmp_path / "asked", tmp_path / "w"
+    plain = file.read_text()
+    returned = "{'units': run.variables['params']['fc1']['kernel'].shape[1], 'lines': len(run.history)}"
+    file.write_text(plain + MEASURE.format(asked=str(asked), returned=returned))
+    command = ["sweep", f"--experiment={file}", f"--workdir={workdir}"]
+    assert main(command) == main(command) == 0
+    frame = pd.read_csv(workdir / "results.csv")
+    assert frame.units.tolist() == [4, 4]
+    lines = [len((workdir / cell / "metrics.jsonl").read_text().splitlines()) for cell in frame.id]
+    assert frame.lines.tolist() == lines
+    assert sorted(asked.read_text().split()) == sorted(frame.id)
+    file.write_text(file.read_text().replace("'units'", "'width'"))
+    assert main(command) == 0
+    columns = pd.read_csv(workdir / "results.csv").columns
+    assert "width" in columns
+    assert {*columns} <= {*COLUMNS, "model.activation", "width", "lines"}
+    capsys.readouterr()
+    for wrong, words in (
+        ("{'seed': 1}", "seed is a column already"),
+        ("{'x': float('nan')}", "E-CONF-175: measure of"),
+        ("3", "return a dict of numbers"),
+        ("{'x': 1 / 0}", "line 16, cell activation=relu, seed=0: ZeroDivisionError"),
+    ):
+        file.write_text(plain + MEASURE.format(asked=str(asked), returned=wrong))
+        assert main(command) == 2
+        assert words in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""Can a deep plain network be trained from small random weights?
+
+Id: C19
+Claim: VGG's A can be trained from normal weights of standard deviation 0.01, the deeper E cannot, and from Glorot's
+    weights E can.
+Source: Simonyan and Zisserman 2014, section 3.1.
+Published: in words: deep nets stall for "the instability of gradient"; A is "shallow enough to be trained with random
+    initialisation"; Glorot and Bengio's makes copying needless.
+Rule: on the training loss; reproduced if the 95% intervals (97.5% each) of A less E, both from N(0, 0.01), and of E
+    from Glorot's less E from N(0, 0.01) paired differences, 5 seeds, lie below zero; not reproduced if one lies above
+    it; else not separated.
+Cost: 15 runs at an eighth of the features on 10,000 images of CIFAR-10, 10 epochs; about seven minutes on two cores.
+    With an eighth of the features 0.01 is an eighth of the paper's gain a layer, squared: what is small there is tiny
+    here.
+
+    cnn-jax claims --run initialisation --config.data=folder:PATH
+
+PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cnn_jax.sweep.claims import Finding
+from cnn_jax.sweep.order import judge_order
+from cnn_jax.sweep.space import named, product, seeds
+
+DEEP, SHALLOW = (2, 2, 4, 4, 4), (1, 1, 2, 2, 2)
+ARMS = {
+    "A, N(0, 0.01)": {"model.stage_sizes": SHALLOW, "model.initializer": "gaussian"},
+    "E, N(0, 0.01)": {"model.stage_sizes": DEEP, "model.initializer": "gaussian"},
+    "E, Glorot": {"model.stage_sizes": DEEP, "model.initializer": "glorot"},
+}
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = ConfigDict()
+    config.data = "tfds:cifar10"
+    config.train_images = 10_000
+    config.model = ConfigDict({"name": "vgg:small,width=0.5"})
+    config.batch_size = 100
+    config.total_steps = 1_000
+    config.optimizer = ConfigDict({"name": "momentum", "learning_rate": 0.02, "weight_decay": 0.0005})
+    config.schedule = ConfigDict({"name": "cosine", "warmup_steps": 100})
+    config.eval_every = config.checkpoint_every = 1_000
+    config.num_devices = 1
+    return config
+
+
+def sweep(add) -> None:
+    for settings in product(named(ARMS), seeds(5)):
+        add(**settings)
+
+
+def claim(results: Any) -> Finding:
+    pairs = [("A, N(0, 0.01)", "E, N(0, 0.01)"), ("E, Glorot", "E, N(0, 0.01)")]
+    return judge_order(results, pairs, "train_loss", what="training loss, nats")
