@@ -8,7 +8,7 @@ CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast parity battery slurm-test lint format smoke readme bench bench-peers gpu screenshot lock clean
+.PHONY: help history test test-fast parity battery battery-ci slurm-test lint format smoke readme bench bench-peers gpu screenshot lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,13 +17,16 @@ history: $(VENV)/.runtime  ## train the ImageNet history on the embedded data an
 	$(BIN)/cnn-jax history --workdir=runs/history
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slurm"
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slurm and not battery"
 
 test-fast: $(VENV)/.dev  ## run the tests that take under ten seconds
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity"
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity and not battery"
 
 parity: $(VENV)/.parity  ## compare with PyTorch and Keras; installs them (CPU builds)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m parity tests/parity
+
+battery-ci: $(VENV)/.dev  ## the battery with a few trials of each kind
+	$(BIN)/python -m pytest tests/battery --numprocesses=$(WORKERS) --dist=worksteal
 
 battery: $(VENV)/.dev  ## hurt runs thousands of times: kills, full disks, flipped bits (an hour; as root also full disks)
 	CNN_JAX_BATTERY=full CNN_JAX_BATTERY_RESULTS=experiments/results/battery.json \

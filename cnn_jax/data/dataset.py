@@ -252,7 +252,9 @@ def load_dataset(
     if "validation" not in splits and validation > 0:
         chosen = held_out(splits["train"].label, validation, seed)
         if not chosen.any():
-            raise DataError(12, f"{spec}: no class has two training images, so none can be held out for validation")
+            raise DataError(
+                12, f"{spec}: no class has two training images, so none can be held out: set --config.validation=0"
+            )
         splits["validation"] = splits["train"].take(np.flatnonzero(chosen))
         splits["train"] = splits["train"].take(np.flatnonzero(~chosen))
         if "train" in names:

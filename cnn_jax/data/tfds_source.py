@@ -72,7 +72,9 @@ def _prepared(name: str) -> Any:
     except registered.DatasetNotFoundError:
         pass
     except Exception as error:
-        raise DataError(18, f"tfds:{name} under {shown(where)} cannot be opened: {_line(error)}") from error
+        raise DataError(
+            18, f"tfds:{name} under {shown(where)} cannot be opened ({_line(error)}): prepare it again"
+        ) from error
     try:
         builder = tfds.builder(name, data_dir=where, file_format="array_record")
     except Exception as error:
@@ -101,7 +103,10 @@ def _prepared(name: str) -> Any:
         with contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual))
     except Exception as error:
-        raise DataError(15, f"tfds:{name} cannot be prepared under {shown(where)}: {_line(error)}") from error
+        raise DataError(
+            15,
+            f"tfds:{name} cannot be prepared under {shown(where)} ({_line(error)}): set TFDS_DATA_DIR to where it is",
+        ) from error
     return builder
 
 
@@ -130,7 +135,7 @@ def _read(
             "access: prepare it again with file_format='array_record'",
         ) from error
     if "train" not in found:
-        raise DataError(13, f"tfds:{name} has no train split, only {', '.join(found)}")
+        raise DataError(13, f"tfds:{name} has no train split, only {', '.join(found)}: name a data set that has one")
     sizes = {split: len(found[split]) for split in SPLIT_NAMES if split in found}
     records = ArrayRecords(f"tfds:{name}", Path(builder.data_dir), sizes, (image_key, label_key), size, fit)
     threads = builder.info.splits["train"].num_bytes > THREADS_FROM_BYTES * sizes["train"]

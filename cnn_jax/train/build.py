@@ -194,7 +194,9 @@ def _build(config_json: str, scalars: tuple[str, ...], spec_json: str) -> Progra
     config, spec = resolve(json.loads(config_json)), DataSpec.from_json(json.loads(spec_json))
     num_examples, batch_size = spec.sizes["train"], config.batch_size
     if batch_size > num_examples:
-        raise ConfigError(12, f"config.batch_size={batch_size} is more than the {num_examples} training images")
+        raise ConfigError(
+            12, f"config.batch_size={batch_size} is more than the {num_examples} training images: set at most so many"
+        )
     _check_against_data(config, spec)
     model, task = build_task(config, spec)
     total_steps = total_steps_of(config, num_examples)

@@ -117,7 +117,9 @@ class TrainingFeed:
     ):
         if str(jax.random.key_impl(key)) != "threefry2x32" or not jax.config.jax_threefry_partitionable:  # type: ignore[attr-defined]
             raise ConfigError(
-                145, "config.input=stream needs JAX's default random numbers (threefry2x32, partitionable)"
+                145,
+                "config.input=stream needs JAX's default random numbers (threefry2x32, partitionable): leave "
+                "jax_default_prng_impl and jax_threefry_partitionable as they are, or set config.input=device",
             )
         order_key = key_of_order(np.asarray(jax.random.key_data(key)))
         self._layout, self._block_steps, self._steps = layout, block_steps, steps

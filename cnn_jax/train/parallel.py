@@ -152,7 +152,12 @@ def make_layout(parallel: str, num_devices: int | None, batch_size: int) -> Layo
             "leave it out, so that every process takes part",
         )
     if num_devices is not None and num_devices > len(devices):
-        raise ConfigError(9, f"config.num_devices={num_devices}, but there are {len(devices)} devices: {devices}")
+        kinds = ", ".join(sorted({device.device_kind for device in devices}))
+        raise ConfigError(
+            9,
+            f"config.num_devices={num_devices}, and there are {len(devices)} ({kinds}): set {len(devices)} or fewer, "
+            "or leave it out",
+        )
     devices = devices[: num_devices or len(devices)]
     if batch_size % len(devices):
         raise ConfigError(

@@ -125,7 +125,11 @@ def try_checkpoint(checkpoints: Checkpoints, state: TrainState) -> float:
         restored, _ = rehearsal.restore(0, state)
         for ours, theirs in zip(_host(state), _host(restored), strict=True):
             if not np.array_equal(ours, theirs, equal_nan=True):
-                raise CheckpointError(32, f"a checkpoint in {checkpoints.directory} does not read back as written")
+                where = checkpoints.directory
+                raise CheckpointError(
+                    32,
+                    f"a checkpoint in {where} does not read back as written: is that disk sound? Use another --workdir",
+                )
     finally:
         shutil.rmtree(rehearsal.directory, ignore_errors=True)
     return time.perf_counter() - started

@@ -52,7 +52,9 @@ def open_workdir(workdir: Path, config: Config) -> None:
             partial.unlink(missing_ok=True)
         write_json(workdir / CONFIG, to_dict(config))
     except OSError as error:
-        raise CheckpointError(6, f"cannot write to workdir {workdir}: {error.strerror}") from error
+        raise CheckpointError(
+            6, f"cannot write to workdir {workdir}: {error.strerror}; name another --workdir"
+        ) from error
 
 
 def write_environment(workdir: Path) -> None:
@@ -87,7 +89,7 @@ def read_json(file: Path) -> Any:
     except OSError as error:
         raise CheckpointError(7, f"{file} cannot be read: {error.strerror}; is {file.parent} a workdir?") from error
     except ValueError as error:
-        raise CheckpointError(8, f"{file} is damaged: {error}") from error
+        raise CheckpointError(8, f"{file} is damaged ({error}): restore it, or use another workdir") from error
 
 
 def write_json(file: Path, value: Any) -> None:

@@ -1,8 +1,8 @@
 """How often each trial of the battery is repeated, and the record of what came out.
 
-A few times in `make test`; with `CNN_JAX_BATTERY=full` (`make battery`) as often as it takes to trust a promise, and
-then the outcome goes to the file that `CNN_JAX_BATTERY_RESULTS` names. A part of the battery that is run again takes
-the place of what stands there of it, each with its own commit.
+A few times in CI (`make battery-ci`); with `CNN_JAX_BATTERY=full` (`make battery`) as often as it takes to trust a
+promise, and then the outcome goes to the file that `CNN_JAX_BATTERY_RESULTS` names. A part of the battery that is run
+again takes the place of what stands there of it, each with its own commit.
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ from tests.battery.harness import Trial, children_environment, digest
 
 FULL = os.environ.get("CNN_JAX_BATTERY") == "full"
 _record: dict[str, dict] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m battery` is everything here: it takes as long as all other tests together."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("battery")
 
 
 @pytest.fixture

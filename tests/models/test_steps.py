@@ -15,7 +15,7 @@ from cnn_jax.ops import plain_ops
 from tests.once import ONCE
 
 # Their traces take seconds each.
-DEEP = re.compile(r"resnet:(101|152).*|(resnet|plain)_cifar:(44|56|110)|preact_cifar:.*")
+DEEP = re.compile(r"resnet:(101|152).*|(resnet|plain)_cifar:(44|56|110|1202)|preact_cifar:.*")
 NAMES = [entry.name for entry in models.catalogue()]
 # A minute each, for more of the blocks that 110 and 164 layers have.
 ENDLESS = ("resnet_cifar:1202", "preact_cifar:1001")

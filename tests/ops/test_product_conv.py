@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from cnn_jax import ops
+from tests.once import ONCE
 
 
 def reference(x, kernel, strides, pads, dilation):
@@ -35,14 +36,20 @@ def test_value_and_gradient_are_those_of_lax(case):
     window, strides, pads, dilation, sizes, seed = case
     keys = jax.random.split(jax.random.key(seed), 3)
     x, kernel = jax.random.normal(keys[0], (2, *sizes, 2)), jax.random.normal(keys[1], (*window, 2, 3))
-    expected, pull = jax.vjp(lambda x, k: reference(x, k, strides, pads, dilation), x, kernel)
-    g = jax.random.normal(keys[2], expected.shape)
+
+    def both(conv):
+        """Value and gradient, in one program: dozens of small ones take longer to compile."""
+
+        def run(x, kernel, key):
+            value, pull = jax.vjp(conv, x, kernel)
+            return value, *pull(jax.random.normal(key, value.shape))
+
+        return jax.jit(run, compiler_options=ONCE)(x, kernel, keys[2])
+
+    expected = both(lambda x, k: reference(x, k, strides, pads, dilation))
     with ops.product_convs():
-        found, pull_ours = jax.vjp(
-            lambda x, k: ops.conv(x, k, strides=strides, padding=pads, kernel_dilation=dilation), x, kernel
-        )
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    for ours, theirs in zip(pull_ours(g), pull(g), strict=True):
+        found = both(lambda x, k: ops.conv(x, k, strides=strides, padding=pads, kernel_dilation=dilation))
+    for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 

@@ -91,9 +91,9 @@ def test_several_devices_and_parts_are_fed_what_they_would_gather(folder, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "parallel"), [(0, "pmap"), (2, "jit")])
-def test_verify_resume_of_a_streamed_run(folder, workers, parallel):
-    config = config_of(folder, input="stream", workers=workers, parallel=parallel, num_devices=2)
+def test_verify_resume_of_a_streamed_run(folder):
+    """On two devices; with readers of its own, `tests/battery/test_verify.py`."""
+    config = config_of(folder, input="stream", workers=0, parallel="pmap", num_devices=2)
     found = verify_resume(config, steps=8, stops=(3,))
     assert found.differences == []
     assert found.leaves > 10

@@ -116,7 +116,7 @@ def test_what_is_done_stays_and_what_only_lacks_its_end_is_ended(dataset, tmp_pa
 
 
 def test_early_stopping_ends_one_and_not_the_others(dataset, tmp_path):
-    more = {"early_stopping": 1, "total_steps": 40, "average__name": "none"}
+    more = {"early_stopping": 1, "total_steps": 40, "average__name": "none", "model__name": "linear:small"}
     changes = [{"seed": seed, "optimizer__learning_rate": rate} for seed, rate in ((1, 1e-6), (2, 0.05), (3, 0.02))]
     outcomes = train_population(members_in(tmp_path, changes, **more), dataset=dataset, way="vmap of products")
     for outcome, change in zip(outcomes, changes, strict=True):
