@@ -40,16 +40,16 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     from cnn_jax.commands.launchers import launcher_of, select_cells
     from cnn_jax.errors import ConfigError
     from cnn_jax.sweep.grid import check_cells, experiment_file, read_experiment
-    from cnn_jax.sweep.halving import climb, on_every_rung, read_halving
     from cnn_jax.sweep.plan import make_plan
+    from cnn_jax.sweep.rungs import climb, known, read_rungs
 
-    workdir, known = Path(options.workdir), {}
+    workdir, images = Path(options.workdir), {}
     launcher = None if options.dry_run else launcher_of(options, overrides)
     file = experiment_file(options.experiment)
-    cells, halving = read_experiment(options.experiment, overrides), read_halving(file)
+    cells, later = read_experiment(options.experiment, overrides), read_rungs(file)
     if options.cells is not None:
-        cells, halving = select_cells(on_every_rung(cells, halving), options.cells, file), None
-    illegal = check_cells(cells, strict=options.strict, known=known)
+        cells, later = select_cells(known(cells, later, workdir), options.cells, file), None
+    illegal = check_cells(cells, strict=options.strict, known=images)
     numbers = {cell.id: number for number, cell in enumerate(cells, 1)}
     refused = [{"number": numbers[cell_id], **problem.to_dict()} for cell_id, problem in illegal.items()]
     for row, problem in zip(refused, illegal.values(), strict=True):
@@ -64,12 +64,12 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
         raise ConfigError(159, f"no cell of {file} is legal: change the file")
 
     def planned(cells: Sequence[Any]) -> list[Any]:
-        plan = make_plan(cells, workdir, known)
+        plan = make_plan(cells, workdir, images)
         return [row._replace(number=numbers.get(row.cell.id, row.number)) for row in plan]
 
-    rungs = map(planned, climb(cells, halving, workdir))
+    rungs = map(planned, climb(cells, later, workdir))
     if launcher is None:
-        _dry_run(options, next(rungs), refused, halving)
+        _dry_run(options, next(rungs), refused, later)
         return 0
     if launcher.hand_over is not None:
         # Only those of the first rung that is not over are known.
@@ -117,8 +117,10 @@ def _run(
     return 1 if undone else 0
 
 
-def _dry_run(options: argparse.Namespace, plan: list[Any], refused: list[dict], halving: Any) -> None:
+def _dry_run(options: argparse.Namespace, plan: list[Any], refused: list[dict], later: Any) -> None:
+    from cnn_jax.sweep.halving import Halving
     from cnn_jax.sweep.plan import count_programs
+    from cnn_jax.sweep.tuning import Tuning
 
     missing = [row.cell for row in plan if row.status != "done"]
     programs = count_programs(missing)
@@ -132,15 +134,15 @@ def _dry_run(options: argparse.Namespace, plan: list[Any], refused: list[dict], 
                 "done": len(plan) - len(missing),
                 "programs": programs,
                 "seconds": round(seconds, 1),
-                "halving": halving and halving._asdict(),
+                "halving": later._asdict() if isinstance(later, Halving) else None,
+                "trials": later.trials if isinstance(later, Tuning) else None,
             }
         )
         return
     _print_plan(plan)
     print(_total(plan, missing, programs, seconds))
-    if halving is not None and halving.rungs > 1:
-        later = ", ".join(f"{halving.key}={halving.budget(rung):g}" for rung in range(1, halving.rungs))
-        print(f"this is the first rung; the best 1/{halving.factor} of each go on at {later}")
+    if later is not None and later.later():
+        print(later.later())
 
 
 def _print_plan(plan: Sequence[Any]) -> None:

@@ -12,7 +12,6 @@ rates follow the length of a run, so that a longer run is not a shorter one gone
 from __future__ import annotations
 
 import json
-import runpy
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,8 +20,8 @@ from typing import Any, NamedTuple
 from cnn_jax.config import override, resolve
 from cnn_jax.errors import ConfigError
 from cnn_jax.schema import LENGTHS
-from cnn_jax.sweep.cells import Cell, is_done
-from cnn_jax.train.workdir import DONE, read_json
+from cnn_jax.sweep.cells import Cell
+from cnn_jax.sweep.tidy import validation_error
 
 
 class Halving(NamedTuple):
@@ -44,57 +43,30 @@ class Halving(NamedTuple):
         """The value of `key` on a rung, counted from 0."""
         return self.start * self.factor**rung
 
+    def climb(self, cells: Sequence[Cell], workdir: Path) -> Iterator[list[Cell]]:
+        """The cells of one rung after another; whoever asks for the next rung has run the last one.
 
-def read_halving(file: Path) -> Halving | None:
-    """An experiment's `halving`, or None if it asks for none.
+        Raises:
+            ConfigError: no cell of a rung has a validation error to compare by.
+        """
+        arms: dict[str, list[Cell]] = defaultdict(list)
+        for cell in cells:
+            arms[_arm(cell)].append(cell)
+        for rung in range(self.rungs):
+            own = {arm: [_at(cell, self, rung) for cell in group] for arm, group in arms.items()}
+            yield [cell for group in own.values() for cell in group]
+            if rung < self.rungs - 1:
+                errors = {arm: validation_error(group, workdir) for arm, group in own.items()}
+                ranked = sorted((arm for arm in arms if errors[arm] is not None), key=lambda arm: errors[arm] or 0.0)
+                if not ranked:
+                    why = "see what failed, or set config.validation above 0"
+                    raise ConfigError(158, f"no cell of rung {rung + 1} in {workdir} has a validation error: {why}")
+                arms = {arm: arms[arm] for arm in ranked[: max(1, len(arms) // self.factor)]}
 
-    Raises:
-        ConfigError: it is no Halving, or one that makes no sense.
-    """
-    found = runpy.run_path(str(file)).get("halving")
-    if found is None:
-        return None
-    if not isinstance(found, Halving):
-        raise ConfigError(
-            156, f"halving of {file} is a {type(found).__name__}: write cnn_jax.sweep.halving.Halving(...)"
-        )
-    if found.key not in LENGTHS or found.start <= 0 or found.factor < 2 or found.rungs < 1:
-        legal = f"a key of {', '.join(LENGTHS)}, a start above 0, a factor of at least 2 and at least one rung"
-        raise ConfigError(157, f"halving of {file} is {found}: use {legal}")
-    return found
-
-
-def climb(cells: Sequence[Cell], halving: Halving | None, workdir: Path) -> Iterator[list[Cell]]:
-    """The cells of one rung after another; whoever asks for the next rung has run the last one.
-
-    Without halving, all cells at once.
-
-    Raises:
-        ConfigError: no cell of a rung has a validation error to compare by.
-    """
-    if halving is None:
-        yield list(cells)
-        return
-    arms: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        arms[_arm(cell)].append(cell)
-    for rung in range(halving.rungs):
-        own = {arm: [_at(cell, halving, rung) for cell in group] for arm, group in arms.items()}
-        yield [cell for group in own.values() for cell in group]
-        if rung < halving.rungs - 1:
-            errors = {arm: _error(group, workdir) for arm, group in own.items()}
-            ranked = sorted((arm for arm in arms if errors[arm] is not None), key=lambda arm: errors[arm] or 0.0)
-            if not ranked:
-                why = "see what failed, or set config.validation above 0"
-                raise ConfigError(158, f"no cell of rung {rung + 1} in {workdir} has a validation error: {why}")
-            arms = {arm: arms[arm] for arm in ranked[: max(1, len(arms) // halving.factor)]}
-
-
-def on_every_rung(cells: Sequence[Cell], halving: Halving | None) -> list[Cell]:
-    """All cells that a sweep may come to; without halving, its cells."""
-    if halving is None:
-        return list(cells)
-    return [_at(cell, halving, rung) for rung in range(halving.rungs) for cell in cells]
+    def later(self) -> str:
+        """What follows the first rung, in words; "" if nothing does."""
+        budgets = ", ".join(f"{self.key}={self.budget(rung):g}" for rung in range(1, self.rungs))
+        return f"this is the first rung; the best 1/{self.factor} of each go on at {budgets}" if budgets else ""
 
 
 def _arm(cell: Cell) -> str:
@@ -107,10 +79,3 @@ def _at(cell: Cell, halving: Halving, rung: int) -> Cell:
     flat = {key: value for key, value in override(cell.config, []).items() if key not in LENGTHS}
     settings: dict[str, Any] = {**cell.settings, halving.key: budget}
     return Cell(resolve({**flat, halving.key: budget}), f"{cell.label}, {halving.key}={budget:g}", settings)
-
-
-def _error(group: Sequence[Cell], workdir: Path) -> float | None:
-    """Mean validation error of the cells that are done; None if there is none."""
-    finals = [read_json(workdir / cell.id / DONE) for cell in group if is_done(workdir, cell)]
-    errors = [1 - final["validation"]["accuracy"] for final in finals if final.get("validation")]
-    return sum(errors) / len(errors) if errors else None

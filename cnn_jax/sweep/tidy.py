@@ -107,6 +107,13 @@ def _row(planned: Planned, workdir: Path, note: Any) -> dict[str, Any]:
     return row | measured(workdir, cell)
 
 
+def validation_error(cells: Sequence[Cell], workdir: Path) -> float | None:
+    """Mean validation error of the cells that are done and have one; None if there is none."""
+    finals = [read_json(workdir / cell.id / DONE) for cell in cells if is_done(workdir, cell)]
+    errors = [1 - final["validation"]["accuracy"] for final in finals if final.get("validation")]
+    return sum(errors) / len(errors) if errors else None
+
+
 def measured(workdir: Path, cell: Cell) -> dict[str, float]:
     """What `measure_cells` found of a cell; nothing, if nothing was asked."""
     file = workdir / cell.id / MEASURED

@@ -12,7 +12,8 @@ from cnn_jax.main import main
 from cnn_jax.sweep import cells as cells_module
 from cnn_jax.sweep import images as images_module
 from cnn_jax.sweep.cells import Cell
-from cnn_jax.sweep.halving import Halving, climb, read_halving
+from cnn_jax.sweep.halving import Halving
+from cnn_jax.sweep.rungs import climb, read_rungs
 from tests.toy import toy_config, toy_dataset
 
 EXPERIMENT = """
@@ -85,13 +86,13 @@ def test_what_makes_no_sense_is_refused(tmp_path, text, words):
     file = tmp_path / "experiment.py"
     file.write_text(f"from cnn_jax.sweep.halving import Halving\nhalving = Halving({text})\n")
     if words is None:
-        assert read_halving(file) == Halving("total_steps", 1, 3, 2)
+        assert read_rungs(file) == Halving("total_steps", 1, 3, 2)
     else:
         with pytest.raises(ConfigError, match=words):
-            read_halving(file)
+            read_rungs(file)
     file.write_text("halving = 3\n")
     with pytest.raises(ConfigError, match="is a int"):
-        read_halving(file)
+        read_rungs(file)
 
 
 def test_a_sweep_halves_and_a_second_launch_runs_nothing(tmp_path, capsys, monkeypatch):
