@@ -9,7 +9,7 @@ Published: top-5 error on ImageNet: AlexNet 18.2 to 16.4% (5 networks), ZFNet 16
 Rule: on the test error of groups of 5 networks, 5 groups; reproduced if the two 95% intervals (97.5% each) of the
     paired differences of two networks less one and of five less two lie below zero; not reproduced if one lies above
     it; else not separated.
-Cost: 25 runs of `lenet:small` with ReLU on 10,000 images of CIFAR-10, 10 epochs; about five minutes on two cores.
+Cost: 25 runs of `lenet:small` with ReLU on 10,000 images of CIFAR-10, 10 epochs.
 
     cnn-jax claims --run ensembles --config.data=folder:PATH
 

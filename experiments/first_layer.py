@@ -6,8 +6,8 @@ Source: Zeiler and Fergus 2013, sections 4.1 and 5.1, table 2.
 Published: top-1 40.5 to 38.4, top-5 18.1 to 16.5% on ImageNet.
 Rule: on the test error; reproduced if the 95% interval of the paired difference, 5 seeds, lies below zero; not
     reproduced if it lies above; else not separated. Filters that fire nowhere on 1,000 test images are counted too.
-Cost: 10 runs of `alexnet:small` at half the width on `shapes:64`, 10 epochs of 4,000 images; about five minutes on two
-    cores. As in the paper conv2 makes up for the smaller step.
+Cost: 10 runs of `alexnet:small` at half the width on `shapes:64`, 10 epochs of 4,000 images. As in the paper conv2
+    makes up for the smaller step.
 
     cnn-jax claims --run first_layer
 """

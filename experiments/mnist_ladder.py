@@ -7,8 +7,8 @@ Source: LeCun et al. 1998, figure 9.
 Published: test error: linear 12.0, 28x28-300-10 4.7, 28x28-500-150-10 2.95, LeNet-5 0.95%.
 Rule: on the test error; reproduced if the three 95% intervals (98.3% each) of the paired differences of neighbours, 5
     seeds, lie below zero; not reproduced if one lies above it; else not separated.
-Cost: 20 runs on 54,000 images, 5 epochs; about six minutes on two cores. A softmax and its cross-entropy throughout,
-    where the paper's linear classifier has squared errors.
+Cost: 20 runs on 54,000 images, 5 epochs. A softmax and its cross-entropy throughout, where the paper's linear
+    classifier has squared errors.
 
     cnn-jax claims --run mnist_ladder --config.data=folder:PATH
 

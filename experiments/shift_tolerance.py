@@ -9,7 +9,7 @@ Rule: on the error on test images moved by 3 pixels in one of eight directions; 
     (97.5% each) of the paired differences MLP trained on shifts less MLP, and LeNet less MLP, both without shifts, 5
     seeds, lie below zero; not reproduced if one lies above it; else not separated. LeNet trained on shifts is run
     beside them.
-Cost: 20 runs on 10,000 images of MNIST, 10 epochs; about three minutes on two cores.
+Cost: 20 runs on 10,000 images of MNIST, 10 epochs.
 
     cnn-jax claims --run shift_tolerance --config.data=folder:PATH
 
