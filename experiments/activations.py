@@ -7,7 +7,7 @@ Published: in words.
 Rule: on the training loss, each with the best of three rates by mean validation loss; reproduced if the two 95%
     intervals (97.5% each) of the paired differences tanh less sigmoid and ReLU less tanh, 5 seeds, lie below zero;
     not reproduced if one lies above it; else not separated. Leaky ReLU, ELU and maxout are run beside them.
-Cost: 90 runs of `lenet:small` with 3x3 maximum pooling on 10,000 images of CIFAR-10, 3 epochs.
+Cost: 90 runs of `lenet:small` with 2x2 maximum pooling on 10,000 images of CIFAR-10, 3 epochs.
 
     cnn-jax claims --run activations --config.data=folder:PATH
 
