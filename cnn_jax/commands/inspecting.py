@@ -98,12 +98,10 @@ def _all(request: Request, options: argparse.Namespace) -> None:
 
 
 def _written(name: str, found: Inspection, request: Request, folder: Path) -> dict[str, Any]:
-    from cnn_jax.inspect.files import write
+    from cnn_jax.inspect.files import about, write
 
-    about: dict[str, Any] = {"method": name, "workdir": str(request.workdir), "model": request.config.model.name}
-    if METHODS[name].trained:
-        about["step"] = request.run.step
-    return {**about, "files": write(found, folder, about), **found.facts}
+    facts = about(name, request)
+    return {**facts, "files": write(found, folder, facts), **found.facts}
 
 
 def _report(told: dict[str, Any], found: Inspection, as_json: bool) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from cnn_jax.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,3 +137,15 @@ METHODS: dict[str, Method] = {
     )
 }
 """Every method by name. Importing this table imports no JAX."""
+
+
+def check_methods(names: Iterable[str]) -> None:
+    """Refuses names of methods that look into no trained network.
+
+    Raises:
+        ConfigError: says which there are.
+    """
+    legal = [name for name, method in METHODS.items() if method.trained]
+    for name in names:
+        if name not in legal:
+            raise ConfigError(243, f"--inspect={name} is no way of looking into a network: use {', '.join(legal)}")

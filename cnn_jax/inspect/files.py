@@ -9,8 +9,28 @@ from typing import Any
 import numpy as np
 
 from cnn_jax import plotting
+from cnn_jax.config import load_config
 from cnn_jax.errors import ConfigError
-from cnn_jax.inspect import Inspection
+from cnn_jax.inspect import METHODS, Inspection, Request
+
+
+def look(method: str, workdir: Path) -> list[str]:
+    """Runs a method on a run with what it does by default, and writes into `workdir/inspect/METHOD`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ConfigError: the method does not suit the network.
+    """
+    request = Request(load_config(workdir / "config.json"), str(workdir))
+    return write(METHODS[method].run(request), workdir / "inspect" / method, about(method, request))
+
+
+def about(method: str, request: Request) -> dict[str, Any]:
+    """What the facts of every method begin with."""
+    facts = {"method": method, "workdir": str(request.workdir), "model": request.config.model.name}
+    return {**facts, "step": request.run.step} if METHODS[method].trained else facts
 
 
 def write(found: Inspection, folder: Path, about: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import CheckpointError
-from cnn_jax.report import curves, figures, tables, words
+from cnn_jax.report import curves, figures, inside, tables, words
 from cnn_jax.report.results import RESULTS, Results, read_results
 
 REPORT = "report.html"
@@ -39,7 +39,7 @@ def write_history_report(workdir: Path | str) -> Path:
 
 
 def render(results: Results, workdir: Path) -> str:
-    """The page as text; the same results give the same text.
+    """The page as text; the same results, and pictures in the runs' workdirs, give the same text.
 
     Args:
         results: what the sweep found.
@@ -88,6 +88,7 @@ def _context(results: Results, workdir: Path) -> dict[str, Any]:
         "seeds": results.seeds,
         "fewer": any(network.undone for network in results.networks),
         "years": _years(results),
+        "views": inside.views(inside.runs_of_history(results, workdir), workdir),
         "pairs": len(results.measured) * (len(results.measured) - 1) // 2,
         "separable": results.seeds > 1,
     }

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from cnn_jax.errors import CheckpointError
+from cnn_jax.report import inside
 from cnn_jax.report.results import RESULTS
 from cnn_jax.report.scale import Scale, log_scale_around
 from cnn_jax.report.svg import Drawing
@@ -41,7 +42,7 @@ def write_sweep_report(workdir: Path | str) -> Path:
         CheckpointError: the results are missing or damaged, or the report cannot be written.
     """
     workdir = Path(workdir)
-    page = render_sweep(read_sweep(workdir / RESULTS))
+    page = render_sweep(read_sweep(workdir / RESULTS), workdir)
     report, partial = workdir / REPORT, workdir / f".{REPORT}.partial"
     try:
         partial.write_text(page, encoding="utf-8")
@@ -52,8 +53,8 @@ def write_sweep_report(workdir: Path | str) -> Path:
     return report
 
 
-def render_sweep(document: Mapping[str, Any]) -> str:
-    """The page as text; the same results give the same text."""
+def render_sweep(document: Mapping[str, Any], workdir: Path) -> str:
+    """The page as text; the same results, and pictures in the runs' workdirs, give the same text."""
     import jinja2  # with its templates, so that importing the report costs nothing
 
     environment = jinja2.Environment(
@@ -68,6 +69,7 @@ def render_sweep(document: Mapping[str, Any]) -> str:
     arms, axes = arms_of(cells, split), axes_of(cells)
     pairs = list(itertools.combinations(axes, 2))
     return environment.get_template("sweep.html.j2").render(
+        views=inside.views(inside.runs_of_sweep(document, workdir), workdir),
         name=document["experiment"],
         data=document.get("data") or "",
         split=split,
