@@ -27,8 +27,9 @@ _ORDER = {"cpu": ("calls", "map", "vmap of products", "copies", "vmap")}
 _ORDER_ELSEWHERE = ("vmap of products", "vmap", "calls", "copies", "map")
 # Compiling, in units of what one member's program takes; for copies there are as many as members.
 _COMPILE = {"calls": 1.0, "map": 1.0, "vmap": 1.5, "vmap of products": 1.5}
-# A way is measured if the best so far would still take so many times its compilation.
-_WORTH = 3.0
+# A way is measured if the best so far would still take so many times its compilation: most ways are not faster, and
+# those that are save a part only.
+_WORTH = 10.0
 _TIMED_SECONDS = 0.3
 
 
