@@ -94,14 +94,12 @@ def _viewer(options: argparse.Namespace) -> Viewer:
         fit = None if options.data is None else run.config.fit if run.config.fit != "none" else "resize"
         seen = examples(run, "train", data=options.data, fit=fit)
         return Viewer(run, Searched(as_network(run), seen))
-    except ConfigError as reason:
-        if reason.number != 233:
-            raise
-        # A linear classifier has no hidden layer to search by; all else can be shown.
-        return Viewer(run, why_not=str(reason))
-    except DataError as error:
+    except (ConfigError, DataError) as error:
+        if error.area == "CONF" and error.number == 233:
+            # A linear classifier has no hidden layer to search by; all else can be shown.
+            return Viewer(run, why_not=str(error))
         hint = "" if "--no_neighbours" in error.message else "; neighbours need this data: --no_neighbours does without"
-        raise DataError(error.number, error.message + hint) from None
+        raise type(error)(error.number, error.message + hint) from None
 
 
 SERVE = Command("serve", "a local page: drop an image, see what a run makes of it", _arguments, _serve)

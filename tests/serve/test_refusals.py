@@ -160,6 +160,12 @@ def test_own_names(client, host):
     assert client.get("/api/run", headers={"host": host}).status_code == 200
 
 
+def test_a_server_that_listens_at_ipv6(viewer):
+    client = TestClient(create_app(viewer, hosts=("[::1]",)), base_url="http://[::1]:8000")
+    assert client.get("/api/run").status_code == 200
+    assert client.get("/api/run", headers={"host": "[::2]:8000"}).status_code == 400
+
+
 def test_pages_from_elsewhere_may_not_send(client):
     for origin in ("https://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8000"):
         response = client.post("/api/predict", content=png(photograph()), headers={"origin": origin})

@@ -19,15 +19,15 @@ let asking = null;     // the request under way, which the next one replaces
 let watching = false;  // whether the features of the training images are waited for
 
 async function asked(address, options = {}) {
-  let response;
+  let response, found;
   try {
     response = await fetch(address, options);
+    found = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The server does not answer: it may have been stopped.");
+    throw new Error(response ? `The server refuses this (${response.status}).` : "The server does not answer: it may have been stopped.");
   }
-  const found = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(found.error || `The server refuses this (${response.status}).`);
+  if (!response.ok) throw Object.assign(new Error(found.error), { busy: response.status === 503 });
   return found;
 }
 
@@ -54,11 +54,25 @@ function choose(blob, name) {
   ask();
 }
 
+// A busy server is asked again, since whoever clicks fast keeps it busy alone.
+async function askedAgain(address, options) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await asked(address, options);
+    } catch (error) {
+      if (!error.busy || tries === 5) throw error;
+    }
+    await new Promise(done => setTimeout(done, 1000));
+    options.signal.throwIfAborted();
+  }
+}
+
 async function ask() {
   asking?.abort();
   const mine = asking = new AbortController();
   say("fault", "");
   if (chosen.blob.size > run.limits.upload) {
+    at("answer").hidden = true;
     say("status", "");
     say("fault", `${chosen.name} is ${size(chosen.blob.size)} large: files up to ${size(run.limits.upload)} are taken.`);
     return;
@@ -69,7 +83,7 @@ async function ask() {
   if (label !== null) query.set("class", label);
   if (run.tap) query.set("tap", at("tap").value);
   try {
-    const found = await asked(`/api/predict?${query}`, { method: "POST", body: chosen.blob, signal: mine.signal });
+    const found = await askedAgain(`/api/predict?${query}`, { method: "POST", body: chosen.blob, signal: mine.signal });
     show(found);
     say("status", `${chosen.name}: ${found.top5[0].class}, ${percent(found.top5[0].probability)}`);
   } catch (error) {
