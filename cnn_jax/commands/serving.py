@@ -56,9 +56,10 @@ def _serve(options: argparse.Namespace, overrides: list[str]) -> None:
     try:
         from cnn_jax.serve.server import is_loopback, serve
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("cnn_jax"):
+        library = (error.name or "").split(".")[0]
+        if library == "cnn_jax":
             raise
-        raise ConfigError(390, f"serve needs {error.name}: pip install 'cnn-jax[serve]'") from None
+        raise ConfigError(390, f"serve needs {library}: pip install 'cnn-jax[serve]'") from None
     from cnn_jax.serve.limits import Limits
     from cnn_jax.train.cache import use_compilation_cache
 

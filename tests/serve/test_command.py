@@ -33,14 +33,14 @@ def raw(address: tuple[str, int], path: str) -> bytes:
 def test_a_server_answers_survives_a_crowd_and_ends_with_control_c(trained, run):
     command = [sys.executable, "-m", "cnn_jax", "serve", f"--workdir={trained}", "--port=0", "--upload=1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    watch = threading.Timer(120, process.kill)
+    watch = threading.Timer(300, process.kill)
     watch.start()
     try:
         assert process.stdout is not None
         told = re.search(r"step 3: (http://127\.0\.0\.1:(\d+)/) \(Ctrl-C ends it\)", process.stdout.readline())
         assert told, process.stderr and process.stderr.read()
         address, port = told[1], int(told[2])
-        with httpx.Client(base_url=address, timeout=60) as client:
+        with httpx.Client(base_url=address, timeout=120) as client:
             assert client.get("/").text.startswith("<!doctype html>")
             answer = client.post("/api/predict", content=png(photograph()))
             chances = run.predict(as_network_takes(photograph(), run, "it"))
@@ -61,7 +61,7 @@ def test_a_server_answers_survives_a_crowd_and_ends_with_control_c(trained, run)
         ):
             assert raw(("127.0.0.1", port), path).startswith(b"HTTP/1.1 404"), path
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     finally:
         watch.cancel()
         process.kill()
