@@ -19,6 +19,7 @@ READERS = {
     "weights": {"ops", "nn", "models", "analysis", "data", "tasks", "train"},
     "evaluate": {"ops", "nn", "models", "analysis", "data", "tasks", "train"},
     "inspect": {"ops", "nn", "models", "analysis", "data", "tasks", "train", "evaluate"},
+    "serve": {"ops", "nn", "models", "analysis", "data", "tasks", "train", "evaluate", "inspect"},
     "bench": {"ops", "nn", "models", "analysis", "weights", "data", "tasks", "train", "sweep", "evaluate"},
     "report": {"ops", "nn", "models", "analysis", "data", "tasks", "train", "sweep", "evaluate", "inspect"},
 }

@@ -9,6 +9,7 @@ from cnn_jax.commands.inspecting import INSPECT
 from cnn_jax.commands.networks import CHECK, DIFF, ERRATA, MODELS, SHOW
 from cnn_jax.commands.predicting import PREDICT
 from cnn_jax.commands.running import TRAIN, VERIFY_RESUME
+from cnn_jax.commands.serving import SERVE
 from cnn_jax.commands.studies import HISTORY, REPORT
 from cnn_jax.commands.sweeping import SWEEP
 from cnn_jax.commands.weights import EXPORT, IMPORT
@@ -27,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     IMPORT,
     EXPORT,
     INSPECT,
+    SERVE,
     SWEEP,
     CLAIMS,
     BENCH,

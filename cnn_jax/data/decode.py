@@ -59,16 +59,20 @@ def decode_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise DataError(19, f"{shown(path)} {reason}; replace the file") from None
 
 
-def read_image(file: str | BinaryIO) -> np.ndarray:
+def read_image(file: str | BinaryIO, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """`decode_image` for callers that collect reasons; run it inside `quiet_pillow`.
+
+    Args:
+        file: the file, or its content.
+        max_pixels: more are refused before they are decoded.
 
     Raises:
         UnreadableImage: the reason.
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImage(_too_large(f"{image.width}x{image.height} pixels"))
+            if image.width * image.height > max_pixels:
+                raise UnreadableImage(_too_large(f"{image.width}x{image.height} pixels", max_pixels))
             if image.format in _ANIMATED and getattr(image, "is_animated", False):
                 raise UnreadableImage(f"holds {getattr(image, 'n_frames', 'several')} frames, not one image")
             image.load()
@@ -78,7 +82,7 @@ def read_image(file: str | BinaryIO) -> np.ndarray:
     except UnidentifiedImageError:
         raise UnreadableImage(_not_an_image(file)) from None
     except Image.DecompressionBombError:
-        raise UnreadableImage(_too_large("far more pixels")) from None
+        raise UnreadableImage(_too_large("far more pixels", max_pixels)) from None
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UnreadableImage(f"cannot be opened ({error.strerror})") from None
     except Exception as error:
@@ -161,5 +165,5 @@ def _not_an_image(file: str | BinaryIO) -> str:
     return f"is not an image, whatever its name says (known are {', '.join(FORMATS)})"
 
 
-def _too_large(size: str) -> str:
-    return f"is too large ({size}, allowed are {MAX_PIXELS // 2**20} megapixels)"
+def _too_large(size: str, max_pixels: int) -> str:
+    return f"is too large ({size}, allowed are {max_pixels // 2**20} megapixels)"

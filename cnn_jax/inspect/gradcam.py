@@ -6,6 +6,7 @@ their sum is the map. Guided Grad-CAM is its product with guided backpropagation
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -14,10 +15,11 @@ import numpy as np
 
 from cnn_jax.inspect import Inspection, Request
 from cnn_jax.inspect.examples import choose, described, targets
-from cnn_jax.inspect.network import Subject, as_network, batches, compiled_once, find_tap
+from cnn_jax.inspect.network import Network, Subject, as_network, batches, compiled_once, find_tap
 from cnn_jax.inspect.picture import enlarged, label_row, panels, show_image, show_over, signed
 from cnn_jax.inspect.saliency import guided
 from cnn_jax.inspect.tail import logits_behind
+from cnn_jax.ops.relu_rule import ruled_relu
 from cnn_jax.plotting import style
 
 EXAMPLES = 6
@@ -41,6 +43,14 @@ def gradcam(subject: Subject, images: Any, labels: Any, tap: str) -> np.ndarray:
     network = as_network(subject)
     find_tap(network, np.shape(images)[1:], tap, maps=True)
 
+    weigh = _weighing(network, tap, ruled_relu())
+    parts = zip(batches(images), batches(np.asarray(labels, np.int32)), strict=True)
+    return np.concatenate([np.asarray(weigh(network.variables, network.inputs(x), y)) for x, y in parts])
+
+
+@functools.lru_cache(maxsize=8)
+def _weighing(network: Network, tap: str, rule: object):
+    # The rule of the ReLUs is asked for while tracing: it belongs to what is kept.
     @compiled_once
     def weigh(variables, x, label):
         maps = network.apply(variables, x)[1][tap]
@@ -52,8 +62,7 @@ def gradcam(subject: Subject, images: Any, labels: Any, tap: str) -> np.ndarray:
         weight = jax.grad(score)(maps).mean(axis=(1, 2), keepdims=True)
         return jax.nn.relu((weight * maps).sum(axis=-1))
 
-    parts = zip(batches(images), batches(np.asarray(labels, np.int32)), strict=True)
-    return np.concatenate([np.asarray(weigh(network.variables, network.inputs(x), y)) for x, y in parts])
+    return weigh
 
 
 def inspect(request: Request) -> Inspection:

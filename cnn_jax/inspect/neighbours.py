@@ -7,14 +7,14 @@ look alike to the network, often far apart in pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from cnn_jax.inspect import Inspection, Request
 from cnn_jax.inspect.examples import choose
-from cnn_jax.inspect.network import BATCH, Subject, as_network, batches, features, last_hidden, probabilities
+from cnn_jax.inspect.network import Subject, as_network, batches, features, last_hidden, probabilities
 from cnn_jax.inspect.picture import show_image
 from cnn_jax.plotting import PALETTE, new_figure, style
 
@@ -53,17 +53,30 @@ def neighbours(
     """
     network = as_network(subject)
     tap = tap or last_hidden(network, np.shape(queries)[1:])
-    wanted = features(network, queries, tap).reshape(len(queries), -1).astype(np.float64)
-    forward = jax.jit(lambda variables, x: network.apply(variables, x)[1][tap])
-    best = np.full((len(queries), 0), np.inf), np.zeros((len(queries), 0), np.int64)
-    for start, batch in enumerate(batches(images)):
-        found = np.asarray(forward(network.variables, network.inputs(batch))).reshape(len(batch), -1)
+    parts = (features(network, batch, tap) for batch in batches(images))
+    return nearest_of(features(network, queries, tap), parts, nearest)
+
+
+def nearest_of(wanted: np.ndarray, parts: Iterable[np.ndarray], nearest: int = NEAREST) -> Neighbours:
+    """Searches features for those nearest to some others.
+
+    Args:
+        wanted: float [N, ...], the queries'.
+        parts: float [n, ...], those searched, in order, as many at a time as one likes.
+        nearest: how many for each query.
+    """
+    wanted = wanted.reshape(len(wanted), -1).astype(np.float64)
+    best = np.full((len(wanted), 0), np.inf), np.zeros((len(wanted), 0), np.int64)
+    start = 0
+    for part in parts:
+        found = part.reshape(len(part), -1)
         # Differences and not a product of matrices: near neighbours would drown in its rounding.
         square = np.stack([np.square(found - query).sum(-1) for query in wanted])
-        index = np.broadcast_to(np.arange(len(batch)) + start * BATCH, square.shape)
+        index = np.broadcast_to(np.arange(len(part)) + start, square.shape)
         square, index = (np.concatenate(pair, axis=1) for pair in zip(best, (square, index), strict=True))
         order = np.argsort(square, axis=1, kind="stable")[:, :nearest]
         best = np.take_along_axis(square, order, 1), np.take_along_axis(index, order, 1)
+        start += len(part)
     return Neighbours(best[1], np.sqrt(best[0]).astype(np.float32))
 
 

@@ -155,7 +155,7 @@ def features(subject: Subject, images: Any, tap: str) -> np.ndarray:
         float32 [N, ...], the tap's shape.
     """
     network = as_network(subject)
-    forward = jax.jit(lambda variables, x: network.apply(variables, x)[1][tap])
+    forward = _tap(network, tap)
     return np.concatenate([np.asarray(forward(network.variables, network.inputs(b))) for b in batches(images)])
 
 
@@ -173,3 +173,8 @@ def compiled_once(function: Any) -> Any:
 @functools.lru_cache(maxsize=4)
 def _softmax(network: Network):
     return jax.jit(lambda variables, x: jax.nn.softmax(network.apply(variables, x)[0]))
+
+
+@functools.lru_cache(maxsize=4)
+def _tap(network: Network, tap: str):
+    return jax.jit(lambda variables, x: network.apply(variables, x)[1][tap])
