@@ -59,16 +59,17 @@ def decode_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise DataError(19, f"{shown(path)} {reason}; replace the file") from None
 
 
-def read_image(file: str | BinaryIO, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(file: str | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
     """`decode_image` for callers that collect reasons; run it inside `quiet_pillow`.
 
     Args:
         file: the file, or its content.
-        max_pixels: more are refused before they are decoded.
+        max_pixels: more are refused before they are decoded; None for `MAX_PIXELS`.
 
     Raises:
         UnreadableImage: the reason.
     """
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     try:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
