@@ -8,7 +8,7 @@ CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast parity battery slurm-test lint format smoke readme bench bench-peers gpu screenshot lock clean
+.PHONY: help history test test-fast parity battery slurm-test lint format smoke readme notebooks bench bench-peers gpu screenshot lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ format: $(VENV)/.dev  ## let ruff format and mend
 readme: $(VENV)/.runtime  ## regenerate the tables of README and docs from the committed results
 	$(BIN)/python -m cnn_jax.report.readme
 	$(BIN)/python -m cnn_jax.report.readme --readme=docs/performance.md
+
+notebooks: $(VENV)/.dev  ## execute the notebooks, to runs/notebooks, and redraw the figures of docs/notebooks.md. ONLY="03 07" chooses
+	$(BIN)/python scripts/run_notebooks.py --figures $(ONLY)
 
 bench: $(VENV)/.runtime $(PEERS)/.peers  ## measure against Flax, Keras and PyTorch on the CPU (an hour and more, of an idle machine)
 	$(BIN)/cnn-jax bench cpu --output=runs/bench

@@ -1,0 +1,256 @@
+# %% [markdown]
+# # 3. From MLP to LeNet: translation
+#
+# Move a digit two pixels to the right. To you it is the same digit. To a multi-layer perceptron every input has
+# changed, and nothing in its weights says that the two pictures have anything to do with each other. How bad is that?
+# What exactly does a convolution do about it? And what does it *not* do?
+
+# %%
+import tempfile
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+import cnn_jax
+from cnn_jax import ops, plotting
+from cnn_jax.data import Dataset, Split
+from cnn_jax.inspect.picture import mosaic, panels, show_image
+from cnn_jax.plotting import MARKERS
+
+plotting.notebook()
+
+# %% [markdown]
+# ## A data set of our own
+#
+# Ten symbols of 3x3 black or white squares, each square 3x3 pixels, drawn in the middle of 32x32 pixels, give or take
+# one pixel, under noise. They are arrays, made here; `shift` moves the symbols to the right.
+
+# %%
+rng = np.random.default_rng(0)
+patterns = rng.permutation(2**9)[:10]
+squares = (patterns[:, None] >> np.arange(9) & 1).reshape(10, 3, 3)
+glyphs = squares.repeat(3, axis=1).repeat(3, axis=2)
+
+splits = {}
+for name, shift, count in [
+    ("train", 0, 2000),
+    ("validation", 0, 300),
+    *((f"shift {s}", s, 300) for s in range(0, 11, 2)),
+]:
+    label = rng.integers(0, 10, count).astype(np.int32)
+    image = rng.normal(80, 25, (count, 32, 32, 1))
+    for one, glyph, (row, column) in zip(image, glyphs[label], rng.integers(10, 13, (count, 2)), strict=True):
+        one[row : row + 9, column + shift : column + shift + 9, 0] += 70 * glyph
+    splits[name] = Split(np.clip(image, 0, 255).astype(np.uint8), label)
+
+shown = np.concatenate([splits[name].image[:10] for name in ("train", "shift 4", "shift 10")])
+figure, axes = panels(1, 1, 5.2, top=0.1)
+show_image(axes[0, 0], mosaic(shown, 10, gap=2))
+axes[0, 0].set_ylabel("moved by 10           by 4         training", fontsize=8)
+figure
+
+# %% [markdown]
+# ## Three networks
+#
+# - a perceptron with one hidden layer of 100 units,
+# - LeNet: two convolutions with pooling, and then fully connected layers,
+# - the same convolutions, but in place of the fully connected layers the **mean over all places** of each channel
+#   (`head="gap"`), from which a linear layer decides.
+#
+# All three are trained on symbols in the middle only.
+
+# %%
+networks = {
+    "MLP": {"name": "mlp:100", "activation": "relu", "initializer": "he"},
+    "LeNet": {"name": "lenet", "activation": "relu", "initializer": "he", "pooling": "max"},
+    "LeNet, mean over places": {
+        "name": "lenet",
+        "activation": "relu",
+        "initializer": "he",
+        "pooling": "max",
+        "features": (8, 32),
+        "head": "gap",
+    },
+}
+recipe = {
+    "batch_size": 50,
+    "total_steps": 240,
+    "optimizer": {"name": "momentum", "learning_rate": 0.02},
+    "schedule": {"name": "cosine"},
+    "eval_every": 240,
+    "checkpoint_every": 240,
+}
+data = Dataset("symbols", tuple("0123456789"), {name: splits[name] for name in ("train", "validation")}, "symbols")
+folder = tempfile.TemporaryDirectory()
+runs = {}
+for name, model in networks.items():
+    cnn_jax.train({**recipe, "model": model}, Path(folder.name) / name, dataset=data, progress=False)
+    runs[name] = cnn_jax.load(Path(folder.name) / name)
+    table = cnn_jax.show(runs[name].model, (32, 32, 1))
+    print(f"{name}: {table.total.params:,} parameters")
+
+# %% [markdown]
+# The last one has the fewest parameters by far. Now move the symbols, pixel by pixel away from where they were
+# learnt:
+
+# %%
+# One more: the perceptron again, with training pictures moved at random by up to 30% of their width.
+cnn_jax.train(
+    {**recipe, "model": networks["MLP"], "augment": ("translation:0.3,outside=edge",)},
+    Path(folder.name) / "augmented",
+    dataset=data,
+    progress=False,
+)
+runs["MLP, trained on moved pictures"] = cnn_jax.load(Path(folder.name) / "augmented")
+
+# %% tags=["figure"]
+shifts = [int(name.split()[1]) for name in splits if name.startswith("shift")]
+errors = {}
+for name, run in runs.items():
+    wrong = [run.predict(splits[f"shift {s}"].image).argmax(1) != splits[f"shift {s}"].label for s in shifts]
+    errors[name] = [100 * float(part.mean()) for part in wrong]
+
+figure = plotting.new_figure(6.4, 3.4)
+axes = figure.subplots()
+for (name, values), marker in zip(errors.items(), MARKERS, strict=False):
+    axes.plot(shifts, values, marker=marker, label=name)
+axes.axhline(90, color="0.6", linewidth=1, linestyle=":")
+axes.annotate("guessing", (0, 90), (0, 3), textcoords="offset points", fontsize=8, color="0.4")
+axes.set(xlabel="symbols moved to the right by (pixels)", ylabel="test error (%), n = 300 each", ylim=(-2, 100))
+axes.legend()
+figure
+
+# %% [markdown]
+# In the middle all three networks are good. Away from it the perceptron falls apart within a few pixels. LeNet falls
+# apart as well, only later: its convolutions respond to the moved symbol as before, but its fully connected layers
+# find the response at places where they have never seen one. Only the network that *forgets the place* by taking the
+# mean does not mind.
+#
+# The perceptron can be taught the same thing the hard way, by pictures of everything everywhere. It then needs to
+# learn each symbol at each place.
+
+# %%
+assert max(errors["MLP"][0], errors["LeNet"][0], errors["LeNet, mean over places"][0]) < 10
+assert errors["MLP"][2] > 40
+assert errors["LeNet"][-1] > 40
+assert errors["LeNet, mean over places"][-1] < 15
+assert errors["MLP, trained on moved pictures"][2] < errors["MLP"][2] - 20
+for name, values in errors.items():
+    print(f"{name}: {values[0]:.0f}% in the middle, {values[2]:.0f}% at 4 pixels, {values[-1]:.0f}% at 10")
+
+# %% [markdown]
+# ## Equivariance: what convolution does
+#
+# Two words that are easily confused. **Equivariant**: move the input, and the output moves along. **Invariant**: move
+# the input, and the output stays. Convolution is equivariant. With wrapped borders that is exact, to the last bit for
+# whole numbers:
+
+# %%
+picture = splits["train"].image[:1].astype(np.float32)
+kernel = rng.integers(-3, 4, (3, 3, 1, 4)).astype(np.float32)
+move = 6
+
+moved_before = ops.conv(np.roll(picture, move, axis=2), kernel, padding=1, padding_mode="wrap")
+moved_after = jnp.roll(ops.conv(picture, kernel, padding=1, padding_mode="wrap"), move, axis=2)
+assert (moved_before == moved_after).all()
+
+figure, axes = panels(1, 4, 1.7)
+maps = ops.conv(picture, kernel, padding=1, padding_mode="wrap")[0, :, :, 0]
+for axis, values, title in zip(
+    axes[0],
+    (picture[0, :, :, 0], maps, np.roll(picture, move, axis=2)[0, :, :, 0], moved_before[0, :, :, 0]),
+    ("image", "its feature map", "image, moved", "its feature map: moved"),
+    strict=True,
+):
+    show_image(axis, values, title, cmap="gray")
+figure
+
+# %% [markdown]
+# It holds inside with zeros outside, too, but not at the border. With a stride of 2 it holds for moves by two, and
+# not by one: the kernel then meets other pixels. And it does not hold for a fully connected layer at all.
+
+# %%
+strided = ops.conv(picture, kernel, strides=2, padding=1, padding_mode="wrap")
+by_two = ops.conv(np.roll(picture, 2, axis=2), kernel, strides=2, padding=1, padding_mode="wrap")
+by_one = ops.conv(np.roll(picture, 1, axis=2), kernel, strides=2, padding=1, padding_mode="wrap")
+assert (by_two == jnp.roll(strided, 1, axis=2)).all()
+assert not any((by_one == jnp.roll(strided, step, axis=2)).all() for step in range(16))
+
+matrix = rng.integers(-3, 4, (32 * 32, 32 * 32)).astype(np.float32)
+connected = (picture.reshape(1, -1) @ matrix).reshape(1, 32, 32)
+connected_moved = (np.roll(picture, move, axis=2).reshape(1, -1) @ matrix).reshape(1, 32, 32)
+assert not (connected_moved == np.roll(connected, move, axis=2)).all()
+
+# %% [markdown]
+# ## Invariance: where it comes from
+#
+# Pooling gives a little of it. A maximum may wander inside its cell and the result is the same. Here one bright pixel
+# goes to each of the 25 places of a 5x5 cell:
+
+# %%
+wandering = np.zeros((25, 5, 5, 1), np.float32)
+wandering[np.arange(25), np.arange(25) // 5, np.arange(25) % 5] = 1
+assert np.unique(ops.max_pool(wandering, 5)).tolist() == [1]
+
+# %% [markdown]
+# Past the border of the cell it jumps. Complete invariance comes from a mean (or maximum) over *all* places, and then
+# the place is lost for good. For a classifier that is a gain. For a network that is to say *where* something is, it
+# would be a disaster.
+#
+# How much do the answers of our trained networks change, right or wrong? Move the test pictures of the middle and add
+# up the probability that goes from one class to others.
+
+# %%
+still = splits["shift 0"].image
+figure = plotting.new_figure(6.4, 3.0)
+axes = figure.subplots()
+for (name, run), marker in zip(runs.items(), MARKERS, strict=False):
+    changes = [
+        np.abs(run.predict(np.roll(still, move, axis=2)) - run.predict(still)).sum(axis=1) / 2 for move in range(9)
+    ]
+    axes.plot(range(9), [100 * change.mean() for change in changes], marker=marker, markersize=4, label=name)
+axes.set(
+    xlabel="picture moved to the right by (pixels)",
+    ylabel="probability that moves\nto other classes (%)",
+    ylim=(-2, 100),
+)
+axes.legend()
+figure
+
+# %% [markdown]
+# ## The other half: fewer weights
+#
+# Sharing a kernel among all places is also a great saving. A fully connected layer from 64x64 pixels to 128 units has
+# 524,288 weights. The exercise of the lectures compares two networks on 64x64 pixels with 16 outputs:
+
+# %%
+assert 64 * 64 * 128 == 524_288
+connected = cnn_jax.show(cnn_jax.create("mlp:256-128-64", num_classes=16), (64, 64, 1)).total
+convolutional = cnn_jax.show(
+    cnn_jax.create("lenet", features=(16, 16, 16), pool_window=1, pool_strides=1, head_features=(), num_classes=16),
+    (64, 64, 1),
+).total
+print(f"fully connected: {connected.weights:,} weights; three convolutions: {convolutional.weights:,}")
+assert connected.weights == 1_090_560
+assert convolutional.weights == 705_424
+
+# %% [markdown]
+# The saving looks small, and a second look says why: of the 705,424 weights 692,224 are in the one fully connected
+# layer at the end. The three convolutions have 13,200.
+
+# %%
+assert 52 * 52 * 16 * 16 == 692_224
+assert convolutional.weights - 692_224 == 13_200
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Move the symbols *down* instead of to the right. Do you expect the same curves? Look.
+# 2. Train LeNet on moved pictures (`augment`). At which of the shifts is it now better than the perceptron that was
+#    trained so, and by how much more than the intervals of 300 test pictures allow?
+# 3. Make the symbols larger, smaller, or turn them by 90 degrees. What is convolution equivariant to?
+# 4. Replace maximum pooling by `pooling="avg"`, and by none (`pool_window=1`, `pool_strides=1`, with `strides=2`).
+#    Which network is the least sensitive to a move by one pixel?
+# 5. The network with the mean over places must not care about order. Shuffle the 8x8 blocks of the pictures. What
+#    happens to its errors, and what does that say about what it has learnt?
