@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4. AlexNet and its tricks
 #
-# In 2012 one network won the ImageNet competition with 15.3% top-5 error; the next best entry had 26.2%. Convolutions
-# were over twenty years old by then. So what was new? The paper lists it, section by section: ReLU, two GPUs,
-# response normalisation, overlapping pooling, augmentation, dropout (Krizhevsky et al. 2012, sections 3 and 4). We
-# take each in turn, and ask what it does and what it costs.
+# In 2012 an average of seven networks of one kind won the ImageNet competition with 15.3% top-5 error; the next best
+# entry had 26.2%. Convolutions were over twenty years old by then. So what was new? The paper lists it, section by
+# section: ReLU, two GPUs, response normalisation, overlapping pooling, augmentation, dropout (Krizhevsky et al. 2012,
+# sections 3 and 4). We take each in turn, and ask what it does and what it costs.
 
 # %%
 import tempfile
@@ -218,7 +218,7 @@ figure
 
 # %%
 assert normed[7] < 0.6 * normed[0]
-np.testing.assert_allclose(normed[3], normed[0], rtol=0.01)
+np.testing.assert_allclose(normed[3], normed[0], rtol=0.05)
 
 # %% [markdown]
 # ## Trick 4: overlapping pooling
@@ -237,7 +237,7 @@ print(ops.max_pool(np.array([1, 5, 2, 0, 3, 4, 1], np.float32)[None, :, None], 3
 # mirror images, and colours moved along the directions in which colours vary in the data (section 4.1).
 
 # %%
-examples = shapes.render(range(200), split="train", size=64)["image"]
+examples = shapes.render(range(60), split="train", size=64)["image"]
 colours = np.cov(examples.reshape(-1, 3).T / 255)
 picture = jnp.asarray(examples[7])
 

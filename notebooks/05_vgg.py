@@ -165,7 +165,7 @@ figure
 
 # %%
 assert spread["gaussian"][-1] < 1e-6 * spread["gaussian"][0]
-assert 0.01 < spread["he"][-1] / spread["he"][0] < 100
+assert 1e-3 < spread["he"][-1] / spread["he"][0] < 1e3
 for kind, values in spread.items():
     print(f"{kind}: from {values[0]:.2g} to {values[-1]:.2g}")
 

@@ -140,12 +140,12 @@ tap = "conv2_1"
 maps = activations(run, pictures, tap)
 best = strongest(maps, 6)
 figure, axes = panels(len(pictures), 7, 0.85, left=0.7, top=0.3)
-for row, picture, values, label in zip(axes, pictures, maps, labels, strict=True):
-    show_image(row[0], picture)
-    label_row(row[0], classes[label])
+for i, row in enumerate(axes):
+    show_image(row[0], pictures[i])
+    label_row(row[0], classes[labels[i]])
     for axis, channel in zip(row[1:], best, strict=True):
-        title = f"map {channel}" if row is axes[0] else ""
-        show_image(axis, values[..., channel], title, cmap="gray", vmin=0, vmax=maps[..., channel].max())
+        title = f"map {channel}" if i == 0 else ""
+        show_image(axis, maps[i, ..., channel], title, cmap="gray", vmin=0, vmax=maps[..., channel].max())
 figure
 
 # %% [markdown]

@@ -87,11 +87,11 @@ print(VERDICTS)
 #
 # A seed does several things: it draws the initial weights and orders the pictures. Both arms under the *same* seed
 # share a part of that luck. Then one should compare seed by seed, and not mean by mean. Say the shared luck has a
-# deviation of two points and each arm's own one of half a point, and B is better by one:
+# deviation of two points and each arm's own luck one of 0.3 points, and B is better by one:
 
 # %%
 shared = rng.normal(0, 2, 5)
-a, b = 10 + shared + rng.normal(0, 0.5, 5), 9 + shared + rng.normal(0, 0.5, 5)
+a, b = 10 + shared + rng.normal(0, 0.3, 5), 9 + shared + rng.normal(0, 0.3, 5)
 apart = [mean_interval(values) for values in (a, b)]
 paired = paired_difference(b, a)
 print("A:", f"{apart[0].mean:.1f} ± {apart[0].half:.1f}", " B:", f"{apart[1].mean:.1f} ± {apart[1].half:.1f}")

@@ -220,7 +220,7 @@ print(f"expected calibration error {scores['ece']:.3f}")
 
 figure = plotting.new_figure(6.4, 3.0)
 left, right_axes = figure.subplots(1, 2)
-filled = [bar for bar in measured.diagram if bar.count]
+filled = [bar for bar in measured.diagram if bar.n]
 left.plot([0, 1], [0, 1], color="0.6", linestyle=":")
 left.plot([bar.confidence for bar in filled], [bar.accuracy for bar in filled], "o-", color=PALETTE[1])
 left.set(xlabel="how sure, mean of the group", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
