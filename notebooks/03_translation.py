@@ -91,11 +91,10 @@ for name, model in networks.items():
     print(f"{name}: {table.total.params:,} parameters")
 
 # %% [markdown]
-# The last one has the fewest parameters by far. Now move the symbols, pixel by pixel away from where they were
-# learnt:
+# The last one has the fewest parameters by far. One more: the perceptron again, but every training picture is moved at
+# random, by up to 30% of its width, each time it is seen.
 
 # %%
-# One more: the perceptron again, with training pictures moved at random by up to 30% of their width.
 cnn_jax.train(
     {**recipe, "model": networks["MLP"], "augment": ("translation:0.3,outside=edge",)},
     Path(folder.name) / "augmented",
@@ -103,6 +102,9 @@ cnn_jax.train(
     progress=False,
 )
 runs["MLP, trained on moved pictures"] = cnn_jax.load(Path(folder.name) / "augmented")
+
+# %% [markdown]
+# Now move the symbols of the test pictures away from where they were learnt:
 
 # %% tags=["figure"]
 shifts = [int(name.split()[1]) for name in splits if name.startswith("shift")]
@@ -252,5 +254,5 @@ assert convolutional.weights - 692_224 == 13_200
 # 3. Make the symbols larger, smaller, or turn them by 90 degrees. What is convolution equivariant to?
 # 4. Replace maximum pooling by `pooling="avg"`, and by none (`pool_window=1`, `pool_strides=1`, with `strides=2`).
 #    Which network is the least sensitive to a move by one pixel?
-# 5. The network with the mean over places must not care about order. Shuffle the 8x8 blocks of the pictures. What
+# 5. A mean over places does not care where things are. Shuffle the 8x8 blocks of the pictures. What
 #    happens to its errors, and what does that say about what it has learnt?

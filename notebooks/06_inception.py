@@ -58,8 +58,8 @@ features = {
 np.testing.assert_allclose(features["picture"], features["shuffled"], rtol=1e-4, atol=1e-5)
 
 figure, axes = panels(1, 2, 1.8)
-show_image(axes[0, 0], picture[0], "these two are the same\nto 1x1 convolutions")
-show_image(axes[0, 1], shuffled[0], "and a mean over places")
+show_image(axes[0, 0], picture[0], "a picture")
+show_image(axes[0, 1], shuffled[0], "its pixels, shuffled")
 figure
 
 # %% [markdown]
@@ -162,7 +162,7 @@ assert round(cost, 2) == 2.18
 # You will read "12 times fewer than AlexNet" and "5 million" in the paper and in many lectures. The layers of the
 # paper's own table 1 add up to seven million, which is 8.7 times fewer. `cnn-jax errata` has a list of such numbers.
 #
-# Module by module, the number of channels grows and the maps shrink, so the arithmetic stays about the same:
+# Module by module, in million MACs:
 
 # %%
 modules = {}
@@ -179,6 +179,14 @@ print(f"3a: {modules['inception_3a']:.0f} M, 5b: {modules['inception_5b']:.0f} M
 assert round(modules["inception_3a"]) == 128
 assert round(modules["inception_5b"]) == 71
 figure
+
+# %% [markdown]
+# A saw: on maps of one size each module has more channels than the one before and costs more, and then pooling halves
+# the maps, quarters the places, and the next one is cheap again. (The digit of the name changes where the maps do.)
+
+# %%
+costs = list(modules.values())
+assert costs[0] < costs[1] > costs[2] < costs[3] < costs[4] < costs[5] < costs[6] > costs[7] < costs[8]
 
 # %% [markdown]
 # ## A mean in place of a layer

@@ -3,8 +3,8 @@
     python scripts/run_notebooks.py [--output=runs/notebooks] [--figures] [NUMBER or NAME ...]
 
 A notebook is a script in jupytext's percent format. Each is executed by a kernel of its own, in an empty folder, and
-written with its outputs to `OUTPUT/NAME.ipynb`. A cell that raises, or that writes to standard error as a warning does,
-fails. Cells tagged `figure` end with a figure of `docs/notebooks.md`.
+written with its outputs to `OUTPUT/NAME.ipynb`. A cell that raises or warns fails. Cells tagged `figure` end with a
+figure of `docs/notebooks.md`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def find(names: list[str]) -> list[Path]:
 
 
 def execute(file: Path) -> Any:
-    """The notebook with its outputs; the cells that wrote to standard error are named, and end this."""
+    """The notebook with its outputs; a cell that warns is named, and ends this."""
     import jupytext
     from nbclient import NotebookClient
 
@@ -49,8 +49,9 @@ def execute(file: Path) -> Any:
         client.execute(env=environment)
     for number, cell in enumerate(notebook.cells, 1):
         for output in cell.get("outputs", ()):
-            if output.get("name") == "stderr":
-                sys.exit(f"{file.name}: cell {number} writes to standard error:\n{cell.source}\n---\n{output.text}")
+            # XLA writes there as well, of machines that are busy.
+            if output.get("name") == "stderr" and "Warning" in output.text:
+                sys.exit(f"{file.name}: cell {number} warns:\n{cell.source}\n---\n{output.text}")
     return notebook
 
 
