@@ -79,9 +79,10 @@ assert ops.output_size(227, 11, 4, strict=True) == 55
 at = np.linspace(-4, 4, 201, dtype=np.float32)
 figure = plotting.new_figure(6.4, 2.4)
 for axes, what in zip(figure.subplots(1, 2), ("value", "derivative"), strict=True):
-    for activation, line in ((ops.tanh, "--"), (ops.relu, "-")):
+    for name, line in (("tanh", "--"), ("relu", "-")):
+        activation = ops.ACTIVATIONS[name]
         values = activation(at) if what == "value" else jax.vmap(jax.grad(activation))(at)
-        axes.plot(at, values, line, label=activation.__name__)
+        axes.plot(at, values, line, label=name)
     axes.set(xlabel="x", ylabel=what, ylim=(-1.2, 2))
     axes.legend()
 figure
@@ -246,8 +247,8 @@ for number in range(7):
     cropping, flipping, colouring = jax.random.split(jax.random.key(number), 3)
     moved = ops.random_flip(flipping, ops.pad_crop(cropping, picture, pad=8))
     changed.append(np.asarray(ops.pca_colour(colouring, moved, covariance=colours, sigma=0.3)))
-figure, axes = panels(1, 1, 7.0, top=-5.6)
-show_image(axes[0, 0], mosaic(np.stack([examples[7], *changed]), 8, gap=3), "the picture, and seven versions of it")
+figure = plotting.new_figure(7, 1.3)
+show_image(figure.subplots(), mosaic(np.stack([examples[7], *changed]), 8, gap=3), "the picture, and seven versions")
 figure
 
 # %% [markdown]

@@ -26,8 +26,8 @@ plotting.notebook()
 # ## Your images
 #
 # A folder for each class with image files in it: that is all that a data set needs to be. Ours are drawn here, so
-# that this notebook needs nothing from outside; yours come from a camera. Five shapes, any colour, anywhere, turned,
-# with noise.
+# that this notebook needs nothing from outside; yours come from a camera. Five shapes of any light colour, anywhere,
+# turned, on any dark colour, with noise.
 
 # %%
 folder = tempfile.TemporaryDirectory()
@@ -51,16 +51,14 @@ for split, count in (("train", 400), ("test", 80)):
     for name, outline in outlines.items():
         (home / "data" / split / name).mkdir(parents=True)
         for number in range(count):
-            turn, scale, centre = rng.uniform(0, 2 * np.pi), rng.uniform(28, 44), rng.uniform(44, 84, 2)
+            turn, scale, centre = rng.uniform(0, 2 * np.pi), rng.uniform(32, 46), rng.uniform(48, 80, 2)
             turned = outline @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
-            paint, paper = rng.integers(0, 256, (2, 3))
-            while np.abs(paint - paper).sum() < 200:
-                paint = rng.integers(0, 256, 3)
+            paint, paper = rng.integers(140, 256, 3), rng.integers(0, 100, 3)
             canvas = Image.new("RGB", (128, 128), tuple(map(int, paper)))
             ImageDraw.Draw(canvas).polygon(
                 [tuple(corner) for corner in centre + scale * turned], fill=tuple(map(int, paint))
             )
-            pixels = np.asarray(canvas.resize((32, 32), Image.Resampling.BOX)) + rng.normal(0, 12, (32, 32, 3))
+            pixels = np.asarray(canvas.resize((32, 32), Image.Resampling.BOX)) + rng.normal(0, 10, (32, 32, 3))
             Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(
                 home / "data" / split / name / f"{number:03}.png"
             )
@@ -83,7 +81,7 @@ figure
 # %%
 config = {
     "data": f"folder:{home / 'data'}",
-    "model": {"name": "vgg:small", "stage_sizes": (1, 1, 1), "features": (16, 32, 64), "head": "gap"},
+    "model": {"name": "vgg:small", "stage_sizes": (1, 1, 1), "features": (16, 32, 64), "head": "gap", "norm": "batch"},
     "batch_size": 50,
     "total_steps": 300,
     "optimizer": {"name": "momentum", "learning_rate": 0.05},
