@@ -16,6 +16,7 @@ import numpy as np
 import cnn_jax
 from cnn_jax import analysis, ops, plotting
 from cnn_jax.data import shapes
+from cnn_jax.data.symbols import symbols, symbols_dataset
 from cnn_jax.inspect.picture import panels, show_numbers
 from cnn_jax.inspect.responses import responses
 from cnn_jax.plotting import MARKERS, PALETTE
@@ -177,22 +178,23 @@ for kind, values in spread.items():
 # networks see equally far.
 
 # %%
+data = symbols_dataset(symbols(2000, seed=0), symbols(300, seed=1), symbols(1000, seed=2))
 recipe = {
-    "data": "shapes:tiny",
     "batch_size": 50,
-    "total_steps": 160,
-    "optimizer": {"name": "momentum", "learning_rate": 0.03},
+    "total_steps": 120,
+    "optimizer": {"name": "momentum", "learning_rate": 0.05},
     "schedule": {"name": "cosine", "warmup_steps": 20},
-    "eval_every": 160,
-    "checkpoint_every": 160,
+    "eval_every": 120,
+    "checkpoint_every": 120,
 }
 arms = {
-    "two 3x3": {"name": "vgg:small", "stage_sizes": (2, 2, 2), "features": (8, 16, 32), "head": "gap"},
+    "two 3x3": {"name": "vgg:small", "stage_sizes": (2, 2, 2), "features": (8, 16, 32), "head": "gap", "norm": "batch"},
     "one 5x5": {
         "name": "vgg:small",
         "stage_sizes": (1, 1, 1),
         "features": (8, 16, 32),
         "head": "gap",
+        "norm": "batch",
         "kernel_size": 5,
     },
 }
@@ -203,8 +205,8 @@ for name, model in arms.items():
         Member({**recipe, "model": model, "seed": seed}, Path(folder.name) / f"{name} {seed}", Silence())
         for seed in range(3)
     ]
-    errors[name] = [100 * (1 - outcome["test"]["accuracy"]) for outcome in train_population(members)]
-    total = cnn_jax.show(cnn_jax.load(members[0].workdir).model, (32, 32, 3)).total
+    errors[name] = [100 * (1 - outcome["test"]["accuracy"]) for outcome in train_population(members, dataset=data)]
+    total = cnn_jax.show(cnn_jax.load(members[0].workdir).model, (32, 32, 1)).total
     interval = mean_interval(errors[name])
     print(f"{name}: {total.weights:,} weights, test error {interval.mean:.1f} ± {interval.half:.1f}% (n = 3 seeds)")
 

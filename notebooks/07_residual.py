@@ -17,6 +17,7 @@ import numpy as np
 
 import cnn_jax
 from cnn_jax import analysis, nn, plotting
+from cnn_jax.data.symbols import symbols, symbols_dataset
 from cnn_jax.inspect.responses import responses
 from cnn_jax.plotting import MARKERS, PALETTE
 
@@ -25,21 +26,19 @@ plotting.notebook()
 # %% [markdown]
 # ## See it happen
 #
-# Three networks on small pictures: a plain one of 8 layers, a plain one of 44, and a residual one of 44. The last two
-# have the same layers and the same number of parameters. Only the arrows differ.
+# Three networks on 16x16 pictures of symbols (notebook 3): a plain one of 8 layers, a plain one of 44, and a residual
+# one of 44. The last two have the same layers and the same number of parameters. Only the arrows differ.
 
 # %%
+data = symbols_dataset(symbols(2000, seed=0, size=16), symbols(300, seed=1, size=16))
 recipe = {
-    "data": "shapes:tiny",
-    "image_size": 16,
-    "fit": "resize",
     "batch_size": 50,
-    "total_steps": 200,
+    "total_steps": 150,
     "optimizer": {"name": "momentum", "learning_rate": 0.05, "weight_decay": 1e-4},
     "schedule": {"name": "cosine", "warmup_steps": 20},
     "log_every": 10,
-    "eval_every": 200,
-    "checkpoint_every": 200,
+    "eval_every": 150,
+    "checkpoint_every": 150,
 }
 networks = {
     "plain, 8 layers": "plain_cifar:8",
@@ -50,9 +49,9 @@ folder = tempfile.TemporaryDirectory()
 runs = {}
 for name, model in networks.items():
     config = {**recipe, "model": {"name": model, "width": 0.5}}
-    cnn_jax.train(config, Path(folder.name) / name, progress=False)
+    cnn_jax.train(config, Path(folder.name) / name, dataset=data, progress=False)
     runs[name] = cnn_jax.load(Path(folder.name) / name)
-    print(f"{name}: {cnn_jax.show(runs[name].model, (16, 16, 3)).total.params:,} parameters")
+    print(f"{name}: {cnn_jax.show(runs[name].model, (16, 16, 1)).total.params:,} parameters")
 
 # %% tags=["figure"]
 figure = plotting.new_figure(6.4, 3.2)
@@ -63,7 +62,7 @@ for (name, run), marker in zip(runs.items(), MARKERS, strict=False):
     losses[name] = float(history.loss.iloc[-3:].mean())
     axes.plot(history.step, history.loss, marker=marker, markersize=3, label=name)
 axes.axhline(np.log(10), color="0.6", linewidth=1, linestyle=":")
-axes.annotate("guessing", (200, np.log(10)), (-4, 3), textcoords="offset points", fontsize=8, color="0.4", ha="right")
+axes.annotate("guessing", (150, np.log(10)), (-4, 3), textcoords="offset points", fontsize=8, color="0.4", ha="right")
 axes.set(xlabel="steps of 50 pictures", ylabel="training loss (nats)")
 axes.legend()
 figure
@@ -146,12 +145,12 @@ assert kept["residual"][10] > 0.15 > abs(kept["plain"][10])
 # this notebook. The strength of every layer's response, after its batch norm:
 
 # %%
-test = cnn_jax.load_dataset("shapes:tiny", image_size=16, fit="resize").splits["test"]
+test = symbols(200, seed=2, size=16)
 figure = plotting.new_figure(6.4, 3.0)
 axes = figure.subplots()
 strength = {}
 for (name, run), marker, colour in list(zip(runs.items(), MARKERS, PALETTE, strict=False))[1:]:
-    rows = responses(run, test.image[:200])[:-1]
+    rows = responses(run, test.image)[:-1]
     strength[name] = np.array([row.std for row in rows])
     axes.plot(range(1, len(rows) + 1), strength[name], marker=marker, markersize=3, color=colour, label=name)
 axes.set(xlabel="layer, from the first", ylabel="standard deviation of its response")

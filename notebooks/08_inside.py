@@ -43,8 +43,8 @@ plotting.notebook()
 # ## A task whose answer we know
 #
 # To judge an explanation one has to know what is true. So we draw the pictures ourselves: one of five shapes, of any
-# light colour, anywhere, turned, on a background of any dark colour, with noise. Whatever is not the shape says nothing about
-# the class, and we keep the **mask**, the pixels that belong to the shape.
+# light colour, anywhere, turned, on a background of any dark colour, with noise. Whatever is not the shape says
+# nothing about the class, and we keep the **mask**, the pixels that belong to the shape.
 
 # %%
 corner_angles = {corners: 2 * np.pi * np.arange(corners) / corners for corners in (3, 4, 10, 40)}
@@ -93,11 +93,11 @@ folder = tempfile.TemporaryDirectory()
 config = {
     "model": {"name": "vgg:small", "stage_sizes": (1, 1, 1), "features": (16, 32, 64), "head": "gap", "norm": "batch"},
     "batch_size": 50,
-    "total_steps": 300,
+    "total_steps": 250,
     "optimizer": {"name": "momentum", "learning_rate": 0.05},
     "schedule": {"name": "cosine", "warmup_steps": 20},
-    "eval_every": 300,
-    "checkpoint_every": 300,
+    "eval_every": 250,
+    "checkpoint_every": 250,
 }
 result = cnn_jax.train(config, Path(folder.name) / "run", dataset=data, progress=False)
 run = cnn_jax.load(Path(folder.name) / "run")

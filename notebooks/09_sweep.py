@@ -112,8 +112,8 @@ assert paired.hi < 0
 # - `sweep(add)`: what differs, one call of `add` for each cell,
 # - `claim(results)`: the rule again, as code.
 #
-# Each arm gets three learning rates, because a race at one rate is a race between rates. The best rate is chosen on
-# the *validation* pictures; choosing on what is then compared would favour the arm with more luck.
+# Each arm gets two learning rates, because a race at one rate is a race between rates. The best rate is chosen on the
+# *validation* pictures; choosing on what is then compared would favour the arm with more luck.
 
 # %%
 source = '''"""Does ReLU train faster than tanh?
@@ -122,10 +122,10 @@ Id: X01
 Claim: after the same few steps a small LeNet with ReLU has the lower training loss.
 Source: Krizhevsky et al. 2012, figure 1, for a larger network.
 Published: 25% training error six times sooner.
-Rule: each with the best of three rates by mean validation loss; reproduced if the 95% interval of the paired
+Rule: each with the best of two rates by mean validation loss; reproduced if the 95% interval of the paired
     difference of training losses, 5 seeds, ReLU less tanh, lies below zero; not reproduced if above; else not
     separated.
-Cost: 30 runs of a few seconds.
+Cost: 20 runs of a second or two.
 """
 
 from cnn_jax.sweep.order import best_of, judge_order
@@ -143,17 +143,17 @@ def get_config(arg=""):
         "data": "shapes:tiny",
         "model": {"name": "lenet:small", "pooling": "max"},
         "batch_size": 50,
-        "total_steps": 120,
-        "optimizer": {"name": "momentum", "learning_rate": 0.01},
+        "total_steps": 80,
+        "optimizer": {"name": "momentum", "learning_rate": 0.03},
         "schedule": {"name": "cosine", "warmup_steps": 10},
-        "eval_every": 120,
-        "checkpoint_every": 120,
+        "eval_every": 80,
+        "checkpoint_every": 80,
         "num_devices": 1,
     }
 
 
 def sweep(add):
-    for settings in product(named(ARMS), axis(RATE, (0.003, 0.01, 0.03)), seeds(5)):
+    for settings in product(named(ARMS), axis(RATE, (0.03, 0.1)), seeds(5)):
         add(**settings)
 
 
@@ -182,7 +182,7 @@ plan = make_plan(cells, workdir)
 print(f"{len(cells)} cells, {count_programs(cells)} programs")
 for row in plan[::5]:
     print(f"{row.cell.label}: {row.params:,} parameters, {row.macs:,} MACs")
-assert len(cells) == 2 * 3 * 5
+assert len(cells) == 2 * 2 * 5
 assert count_programs(cells) == 2
 
 # %% [markdown]
@@ -245,16 +245,10 @@ print(verdict)
 #
 # - It speaks of this network, this data, these few steps. The published claim is about another network and the steps
 #   to 25% error.
-# - The choice of the rates is part of the experiment. If the best rate of an arm is at the end of its range, the
-#   range was too small, and the race was not fair.
+# - The choice of the rates is part of the experiment. With two rates the best one is always at an end of the range,
+#   and nobody knows what lies beyond: enough for a lecture, and not for a paper.
 # - Had the verdict been "not separated", more seeds would be allowed, if the rule had said so *before*. To add seeds
 #   until the interval excludes zero is to toss the coin until it shows heads.
-
-# %%
-for arm in ("ReLU", "tanh"):
-    chosen = best[best.arm == arm]["optimizer.learning_rate"].iloc[0]
-    end = chosen in (rates[0], rates[-1])
-    print(f"{arm}: best rate {chosen:g}" + (", at the end of the range" if end else ""))
 
 # %% [markdown]
 # Run again, and only what is missing is run: nothing.

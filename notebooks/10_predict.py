@@ -83,12 +83,12 @@ config = {
     "data": f"folder:{home / 'data'}",
     "model": {"name": "vgg:small", "stage_sizes": (1, 1, 1), "features": (16, 32, 64), "head": "gap", "norm": "batch"},
     "batch_size": 50,
-    "total_steps": 300,
+    "total_steps": 250,
     "optimizer": {"name": "momentum", "learning_rate": 0.05},
     "schedule": {"name": "cosine", "warmup_steps": 20},
     "log_every": 20,
-    "eval_every": 60,
-    "checkpoint_every": 60,
+    "eval_every": 50,
+    "checkpoint_every": 50,
 }
 final = cnn_jax.train(config, home / "run", progress=False)
 for path in sorted((home / "run").iterdir()):
