@@ -23,8 +23,16 @@ LIBRARIES = {"jax", "numpy", "PIL", "pandas", "flax"}
 STANDARD = {"math", "json", "tempfile", "pathlib", "itertools"}
 # What the README and the docs name for use in Python.
 PUBLIC = {
-    *("cnn_jax", "cnn_jax.analysis", "cnn_jax.data", "cnn_jax.data.shapes", "cnn_jax.errors", "cnn_jax.evaluate"),
-    *("cnn_jax.evaluate.images", "cnn_jax.models", "cnn_jax.nn", "cnn_jax.ops", "cnn_jax.plotting"),
+    *("cnn_jax", "cnn_jax.analysis", "cnn_jax.data", "cnn_jax.data.shapes", "cnn_jax.data.symbols"),
+    *(
+        "cnn_jax.errors",
+        "cnn_jax.evaluate",
+        "cnn_jax.evaluate.images",
+        "cnn_jax.models",
+        "cnn_jax.nn",
+        "cnn_jax.ops",
+        "cnn_jax.plotting",
+    ),
     *("cnn_jax.train.population", "cnn_jax.train.progress"),
 }
 PUBLIC_PACKAGES = (
