@@ -51,7 +51,7 @@ assert 0.035 < separated < 0.065
 # Five in a hundred: that is what 95% means. It is a promise about how often the rule speaks falsely.
 #
 # The other side: if B *is* better, how often will the rule notice? That depends on how much better it is, in units of
-# the deviation from seed to seed, and on the number of seeds.
+# the deviation from seed to seed, and on the number of seeds. Each point is 600 races.
 
 # %% tags=["figure"]
 figure = plotting.new_figure(6.4, 3.3)
