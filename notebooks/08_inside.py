@@ -122,9 +122,9 @@ show_image(figure.subplots(), mosaic(large, 8, gap=4), f"{name}: {len(filters)} 
 figure
 
 # %% [markdown]
-# Edges between light and dark, and between colours, in several directions: what notebook 1 made by hand has been
-# learnt. Deeper kernels look at channels and not at colours, and cannot be drawn like this. From here on we need
-# pictures to ask with.
+# They are small and coarse, and most of them still look like the random numbers that they started from: a short
+# training moves them little, and makes something of what they happen to be. Deeper kernels look at channels and not
+# at colours, and cannot be drawn at all. From here on we need pictures to ask with.
 #
 # ## What does it see? Feature maps
 
@@ -142,8 +142,8 @@ for i, row in enumerate(axes):
 figure
 
 # %% [markdown]
-# Rows are pictures and columns are maps. Some maps answer to borders of one orientation, some to the inside of the
-# shape, some to the background.
+# Rows are pictures and columns are maps. Some maps answer to all borders, and some to those on one side of a shape
+# only, whatever the colours: notebook 1's Sobel kernels, made from random ones.
 #
 # ## What excites a map most?
 #
@@ -171,8 +171,9 @@ label_row(axes[1, 0], "projected")
 figure
 
 # %% [markdown]
-# The patches of one map have something in common: a corner, a notch, a border in one direction. Their colours do not.
-# That is what one would hope for, as colours say nothing here.
+# The patches of one map have something in common: a shape, or a part of one, in a similar position. Their colours do
+# not. That is what one would hope for, as colours say nothing here. The projections are light and dark strokes along
+# its borders.
 
 # %% [markdown]
 # ## Where did it look? Four kinds of gradient

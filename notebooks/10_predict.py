@@ -195,9 +195,11 @@ axes[1, 0].set_ylabel("what the network\ngets", fontsize=8)
 figure
 
 # %% [markdown]
-# Look at the last two kinds of picture. One shows none of the five classes, and one shows nothing at all. The network
-# answers all the same, because its probabilities have to sum to one: they are shares among *its* classes, and not a
-# measure of whether the question makes sense.
+# Ask of each column whether the answer is right, and how sure it is. The disc and the star are dark on light, and all
+# training shapes were light on dark: nothing has ever told the network that this makes no difference. One picture
+# shows none of the five classes, and one shows nothing at all. The network answers all the same, because its
+# probabilities have to sum to one: they are shares among *its* classes, and not a measure of whether the question
+# makes sense.
 
 # %%
 for file, answer in zip(files, answers, strict=True):
