@@ -287,5 +287,5 @@ print({name: value.shape[1:] for name, value in taps.items()})
 #    split do you have to look for it, and on which do you check it? What does it say of "nothing at all"?
 # 4. Delete one byte in the middle of a file of the best checkpoint (in a copy of the folder!), and load it. What
 #    happens?
-# 5. Add a sixth folder, "none", with pictures of anything else. Train again. Is the problem of the last two
-#    photographs solved?
+# 5. Add a sixth folder, "none", with pictures of anything else. Train again. Is the problem of the pictures that show
+#    none of the five solved?
