@@ -32,7 +32,7 @@ plotting.notebook()
 # Take one unit. By how many paths does each pixel reach it? Through one layer of 3x3, nine pixels do, each by one
 # path. Each further layer of 3x3 hands every count on to nine neighbours, which is a convolution with ones.
 
-# %%
+# %% tags=["figure"]
 paths = np.zeros((1, 7, 7, 1), np.float32)
 paths[0, 3, 3] = 1
 figure, axes = panels(1, 3, 2.0)
@@ -141,7 +141,7 @@ figure
 # (section 3.1). The trouble is visible before the first step. Draw the weights at random, and look how strongly each
 # layer responds to pictures:
 
-# %% tags=["figure"]
+# %%
 images = shapes.render(range(32), split="train")["image"]
 pixels = (images / np.float32(255) - images.mean() / np.float32(255)) / np.float32((images / 255).std())
 pixels = pixels.astype(np.float32)
@@ -154,7 +154,8 @@ for (kind, words), marker in zip(kinds.items(), MARKERS, strict=False):
     rows = responses((model, model.init(jax.random.key(0), pixels[:1])), pixels)[:-1]
     spread[kind] = [row.std for row in rows]
     axes.semilogy(range(1, len(rows) + 1), spread[kind], marker=marker, markersize=4, label=words)
-axes.set(xlabel="layer, from the first", ylabel="standard deviation\nof its responses")
+axes.yaxis.set_major_formatter("{x:.0e}")
+axes.set(xlabel="layer, from the first", ylabel="standard deviation\nof its responses", xticks=range(2, 19, 4))
 axes.legend(title="initial weights")
 figure
 
