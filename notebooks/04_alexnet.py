@@ -29,7 +29,7 @@ plotting.notebook()
 # The network as a picture: each box is a map, as high as it has pixels along a side, with its channels written under
 # it.
 
-# %%
+# %% tags=["figure"]
 table = analysis.show_named("alexnet:paper")
 stages = [("image", table.input)]
 stages += [(row.name, row.output) for row in table if row.type in ("conv", "max_pool") or row.params]
@@ -121,7 +121,7 @@ for activation, initializer in (("tanh", "glorot"), ("relu", "he")):
         history = cnn_jax.load(member.workdir).history
         curves[activation, member.config["optimizer"]["learning_rate"]] = history[history.split == "train"]
 
-# %% tags=["figure"]
+# %%
 best = {
     kind: min(
         (rate for name, rate in curves if name == kind), key=lambda rate: curves[kind, rate].loss.iloc[-3:].mean()

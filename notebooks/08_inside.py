@@ -270,8 +270,9 @@ print("lower by, with the square on the shape:", [f"{100 * drop:.0f}%" for drop 
 figure
 
 # %% [markdown]
-# Covering the shape hurts and covering the background does not: the network looks at what it should. This is evidence
-# of another kind than a gradient, because something was changed and something followed.
+# Where covering hurts, it is the shape that was covered and not the background: the network looks at what it should.
+# Where nothing hurts, what is left of the shape is enough. This is evidence of another kind than a gradient, because
+# something was changed and something followed.
 
 # %%
 assert np.mean(drops) > 0.02
