@@ -53,7 +53,7 @@ for name, model in networks.items():
     runs[name] = cnn_jax.load(Path(folder.name) / name)
     print(f"{name}: {cnn_jax.show(runs[name].model, (16, 16, 1)).total.params:,} parameters")
 
-# %% tags=["figure"]
+# %%
 figure = plotting.new_figure(6.4, 3.2)
 axes = figure.subplots()
 losses = {}
@@ -110,7 +110,7 @@ assert (outputs["none"] == 0).all()
 # At the start of the training, weights are random. How much of the input is still there after so many blocks? Stack
 # blocks of random weights, with batch norm as in the paper, and correlate what comes out with what went in.
 
-# %%
+# %% tags=["figure"]
 start = jnp.abs(jax.random.normal(jax.random.key(2), (8, 8, 8, 16)))
 figure = plotting.new_figure(6.4, 3.0)
 axes = figure.subplots()
