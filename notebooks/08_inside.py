@@ -299,7 +299,7 @@ figure
 # %% [markdown]
 # ## What does it think is alike?
 #
-# For each picture the four training pictures that are nearest in the features of the last hidden layer, and, below,
+# For each picture the four training pictures that are nearest in the features of the last hidden layer, and, right,
 # the nearest in pixels.
 
 # %%
@@ -311,7 +311,7 @@ for i, row in enumerate(axes):
     for axis, image in zip(row, [pictures[i], *train.image[found.place[i]], *train.image[by_pixels[i]]], strict=True):
         show_image(axis, image)
     label_row(row[0], classes[labels[i]])
-for axis, title in zip(axes[0, [0, 2, 6]], ("image", "nearest features", "nearest pixels"), strict=True):
+for axis, title in zip(axes[0, [0, 1, 5]], ("image", "nearest features", "nearest pixels"), strict=True):
     axis.set_title(title, fontsize=8, loc="left")
 for name, index in (("features", found.place), ("pixels", by_pixels)):
     print(f"nearest {name}: {(train.label[index] == labels[:3, None]).mean():.0%} are of the same class")
