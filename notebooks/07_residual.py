@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import cnn_jax
-from cnn_jax import analysis, nn, plotting
+from cnn_jax import analysis, models, nn, plotting
 from cnn_jax.data.symbols import symbols, symbols_dataset
 from cnn_jax.inspect.responses import responses
 from cnn_jax.plotting import MARKERS, PALETTE
@@ -110,7 +110,7 @@ assert (outputs["none"] == 0).all()
 # At the start of the training, weights are random. How much of the input is still there after so many blocks? Stack
 # blocks of random weights, with batch norm as in the paper, and correlate what comes out with what went in.
 
-# %% tags=["figure"]
+# %%
 start = jnp.abs(jax.random.normal(jax.random.key(2), (8, 8, 8, 16)))
 figure = plotting.new_figure(6.4, 3.0)
 axes = figure.subplots()
@@ -196,7 +196,7 @@ assert counts["resnet:34-C"] == 22_716_840
 # From 50 layers on, ResNets use the trick of notebook 6: a 1x1 convolution to fewer channels, a 3x3 among them, and a
 # 1x1 back, three layers for the price of two.
 
-# %%
+# %% tags=["figure"]
 figure = plotting.new_figure(6.2, 3.0)
 axes = figure.subplots()
 for names, marker, words in (
@@ -204,11 +204,10 @@ for names, marker, words in (
     (("resnet:50", "resnet:101", "resnet:152"), "s", "bottlenecks"),
     (("vgg:A", "vgg:D", "vgg:E"), "^", "VGG"),
 ):
-    totals = [analysis.show_named(name).total for name in names]
-    axes.plot([t.macs / 1e9 for t in totals], [t.params / 1e6 for t in totals], marker=marker, label=words)
-    for name, total in zip(names, totals, strict=True):
-        where = (total.macs / 1e9, total.params / 1e6)
-        axes.annotate(name.split(":")[1], where, (5, 5), textcoords="offset points", fontsize=8)
+    places = [(models.counts()[name]["macs"] / 1e9, models.counts()[name]["params"] / 1e6) for name in names]
+    axes.plot(*zip(*places, strict=True), marker=marker, label=words)
+    for name, place in zip(names, places, strict=True):
+        axes.annotate(name.split(":")[1], place, (5, 5), textcoords="offset points", fontsize=8)
 axes.set(xlabel="billion multiply-accumulates for a picture", ylabel="million parameters")
 axes.set_ylim(0)
 axes.legend()
