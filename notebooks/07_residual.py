@@ -207,7 +207,9 @@ for names, marker, words in (
     places = [(models.counts()[name]["macs"] / 1e9, models.counts()[name]["params"] / 1e6) for name in names]
     axes.plot(*zip(*places, strict=True), marker=marker, label=words)
     for name, place in zip(names, places, strict=True):
-        axes.annotate(name.split(":")[1], place, (5, 5), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            name.split(":")[1], place, (5, -11 if marker == "o" else 5), textcoords="offset points", fontsize=8
+        )
 axes.set(xlabel="billion multiply-accumulates for a picture", ylabel="million parameters")
 axes.set_ylim(0)
 axes.legend()
