@@ -8,7 +8,7 @@ CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast parity battery battery-ci slurm-test lint format smoke readme bench bench-peers gpu screenshot lock clean
+.PHONY: help history test test-fast parity battery battery-ci slurm-test lint format smoke readme notebooks notebooks-ci bench bench-peers gpu screenshot lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,10 +17,10 @@ history: $(VENV)/.runtime  ## train the ImageNet history on the embedded data an
 	$(BIN)/cnn-jax history --workdir=runs/history
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slurm and not battery"
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slurm and not battery and not notebook"
 
 test-fast: $(VENV)/.dev  ## run the tests that take under ten seconds
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity and not battery"
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity and not battery and not notebook"
 
 parity: $(VENV)/.parity  ## compare with PyTorch and Keras; installs them (CPU builds)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m parity tests/parity
@@ -52,6 +52,12 @@ format: $(VENV)/.dev  ## let ruff format and mend
 readme: $(VENV)/.runtime  ## regenerate the tables of README and docs from the committed results
 	$(BIN)/python -m cnn_jax.report.readme
 	$(BIN)/python -m cnn_jax.report.readme --readme=docs/performance.md
+
+notebooks-ci: $(VENV)/.dev  ## execute the notebooks, and keep nothing
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m notebook tests/notebooks
+
+notebooks: $(VENV)/.dev  ## execute the notebooks, to runs/notebooks, and redraw the figures of docs/notebooks.md. ONLY="03 07" chooses
+	$(BIN)/python scripts/run_notebooks.py --figures $(ONLY)
 
 bench: $(VENV)/.runtime $(PEERS)/.peers  ## measure against Flax, Keras and PyTorch on the CPU (an hour and more, of an idle machine)
 	$(BIN)/cnn-jax bench cpu --output=runs/bench

@@ -6,6 +6,8 @@ with this.
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,15 +23,13 @@ SEQUENTIAL = "cividis"
 """A colour map for magnitudes, even in grey and to every eye."""
 DIVERGING = "RdBu_r"
 """A colour map for signed values, white at zero."""
+_NOTEBOOK_DPI = 100
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """Within this context, figures have the project's look."""
-    import matplotlib
+def _look() -> dict[str, Any]:
     from cycler import cycler
 
-    look: Any = {
+    return {
         "axes.prop_cycle": cycler(color=PALETTE),
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -47,8 +47,38 @@ def style() -> Iterator[None]:
         # Text from users: a class called "$x" is a name and no formula.
         "text.parse_math": False,
     }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Within this context, figures have the project's look."""
+    import matplotlib
+
+    look: Any = _look()
     with matplotlib.rc_context(look):
         yield
+
+
+def notebook() -> None:
+    """Gives all further figures of this session the project's look; a notebook shows those that a cell ends with.
+
+    Figures made by `new_figure` have no display of their own, pyplot is not needed.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    look: Any = _look()
+    matplotlib.rcParams.update(look)
+    ipython = sys.modules.get("IPython")  # imported by whoever runs a notebook, and needed by nobody else
+    shell = ipython and ipython.get_ipython()
+    if shell is not None:
+        shell.display_formatter.formatters["image/png"].for_type(Figure, _png)
+
+
+def _png(figure: Figure) -> bytes:
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=_NOTEBOOK_DPI, metadata={"Software": None})
+    return written.getvalue()
 
 
 def new_figure(width: float, height: float) -> Figure:

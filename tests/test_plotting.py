@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,6 +34,32 @@ def test_pictures_are_of_the_size_asked_for(tmp_path):
     _draw(tmp_path / "new folder" / "a.png")
     with Image.open(tmp_path / "new folder" / "a.png") as image:
         assert image.size == (450, 300)
+
+
+def test_a_notebook_shows_figures_in_the_look(monkeypatch):
+    """IPython's own registry, asked as its kernel asks; the look stays on."""
+    formatters = pytest.importorskip("IPython.core.formatters")
+    import matplotlib
+
+    shell = SimpleNamespace(display_formatter=formatters.DisplayFormatter())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with matplotlib.rc_context():
+        plotting.notebook()
+        assert matplotlib.rcParams["image.cmap"] == plotting.SEQUENTIAL
+        figure = plotting.new_figure(3, 2)
+        figure.subplots().plot([0, 1])
+        shown, _ = shell.display_formatter.format(figure)
+    with Image.open(io.BytesIO(shown["image/png"])) as image:
+        assert image.size == (300, 200)
+
+
+def test_a_script_gets_the_look_without_a_notebook(monkeypatch):
+    import matplotlib
+
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    with matplotlib.rc_context():
+        plotting.notebook()
+        assert matplotlib.rcParams["axes.spines.top"] is False
 
 
 def test_neighbouring_colours_differ_in_lightness():

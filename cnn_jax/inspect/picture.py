@@ -99,6 +99,16 @@ def show_image(axes: Axes, image: np.ndarray, title: str = "", **options: Any) -
     return axes.imshow(coloured(image) if image.ndim == 3 else image, **options)
 
 
+def show_numbers(axes: Axes, values: np.ndarray, title: str = "", **options: Any) -> Any:
+    """A small matrix as squares with their numbers written in: [H, W], a colour map and its ends in the options."""
+    drawn = show_image(axes, np.asarray(values, np.float64), title, **options)
+    for (row, column), value in np.ndenumerate(values):
+        red, green, blue, _ = drawn.to_rgba(float(value))
+        ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+        axes.text(column, row, f"{value:.3g}", ha="center", va="center", color=ink, fontsize=8)
+    return drawn
+
+
 def show_over(axes: Axes, image: np.ndarray, heat: np.ndarray, title: str = "") -> None:
     """A map over the image in grey: uint8 [H, W, C] and [H, W], black to yellow from zero to its largest."""
     show_image(axes, image.mean(axis=-1), title, cmap="gray", vmin=0, vmax=255)

@@ -13,7 +13,7 @@ from cnn_jax.inspect.maximise import Ascent, blurred, maximise
 from cnn_jax.inspect.neighbours import neighbours
 from cnn_jax.inspect.network import features, probabilities
 from cnn_jax.inspect.occlusion import occlude
-from cnn_jax.inspect.picture import mosaic, positive, signed
+from cnn_jax.inspect.picture import mosaic, panels, positive, show_numbers, signed
 from cnn_jax.inspect.stability import MOVES, moved, stability
 from tests.inspect.networks import apply, images, kernels, network
 
@@ -139,6 +139,21 @@ def test_neighbours_by_brute_force():
     assert found.place[1, 0] == 200
     assert found.distance[1, 0] < 1e-3
     assert neighbours(net, query, searched[:2]).place.shape == (3, 2)
+
+
+def test_numbers_in_squares_can_be_read_on_them():
+    """Ink that contrasts with its square, and the numbers as they are."""
+    _, axes = panels(1, 1)
+    show_numbers(axes[0, 0], np.array([[0, 0.25], [-3, 10]]), cmap="gray", vmin=-3, vmax=10)
+    written = {text.get_text(): (text.get_position(), text.get_color()) for text in axes[0, 0].texts}
+    assert {number: place for number, (place, _) in written.items()} == {
+        "0": (0, 0),
+        "0.25": (1, 0),
+        "-3": (0, 1),
+        "10": (1, 1),
+    }
+    assert written["-3"][1] == "white"
+    assert written["10"][1] == "black"
 
 
 def test_mosaics():
