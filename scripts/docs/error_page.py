@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -86,8 +87,13 @@ def _summary(kind: type) -> str:
     return (kind.__doc__ or "").splitlines()[0].partition(" Exit status")[0]
 
 
-def raised() -> Iterator[Raised]:
+@functools.cache
+def raised() -> tuple[Raised, ...]:
     """Every call of the package that makes an error with a number of its own."""
+    return tuple(_raised())
+
+
+def _raised() -> Iterator[Raised]:
     for file in sorted(PACKAGE.rglob("*.py")):
         module = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
         tree = ast.parse(file.read_text(encoding="utf-8"))

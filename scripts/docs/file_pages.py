@@ -23,6 +23,7 @@ _RECIPES = """# Recipes
 Configs that come with the code; `configs/papers/` has each paper's own, every number with its place.
 
 """
+_WIDE = "---\nhide: [toc]\n---\n\n"  # lines of code are long
 _FIELDS = ("claim", "source", "published", "rule", "cost")
 _LANGUAGES = {".py": "python", ".md": "markdown", ".json": "json", ".sh": "sh", ".toml": "toml"}
 
@@ -43,7 +44,7 @@ def file_page(path: str) -> str:
         doc = ast.get_docstring(ast.parse(text)) if file.suffix == ".py" else None
         body = f"{doc}\n" if doc else ""
     fence = "````"
-    return f"# {path}\n\n{body}\n{fence}{_LANGUAGES.get(file.suffix, 'text')}\n{text}{fence}\n"
+    return f"{_WIDE}# {path}\n\n{body}\n{fence}{_LANGUAGES.get(file.suffix, 'text')}\n{text}{fence}\n"
 
 
 def _question(question: Question) -> str:
@@ -53,7 +54,7 @@ def _question(question: Question) -> str:
     if found:
         rows.append(("found", words(found["says"])))
     command = f"    cnn-jax claims --run {question.name}\n"
-    return f"**{question.id}. {words(question.title)}**\n\n{table(('', ''), rows)}\n{command}"
+    return f"{table((question.id, words(question.title)), rows)}\n{command}"
 
 
 def _verdict(found: dict[str, Any] | None) -> str:

@@ -43,8 +43,8 @@ def python_page() -> str:
     parts = [
         _INTRODUCTION,
         *(_entry(f"cnn_jax.{name}", public(name)) for name in cnn_jax.__all__),
-        "\n# What they return, and more\n",
-        *(_entry(f"{home}.{name}", getattr(importlib.import_module(home), name)) for home, name in RETURNED),
+        "\n## What they return, and more\n",
+        *(_entry(f"{home}.{name}", getattr(importlib.import_module(home), name), 3) for home, name in RETURNED),
     ]
     return "".join(parts)
 
@@ -93,13 +93,11 @@ def _ours(value: Any) -> bool:
 
 
 def _entry(shown: str, value: Any, level: int = 2) -> str:
-    """A heading with the name that users write, then the docstring, found where the object is defined."""
-    heading = "#" * level
-    options = "".join(
-        f"      {key}: {setting}\n"
-        for key, setting in (("heading_level", level), ("show_root_heading", "false"), ("show_root_toc_entry", "false"))
+    """Signature and docstring, found where the object is defined, under the name that users write."""
+    return (
+        f"\n::: {value.__module__}.{value.__qualname__}\n    options:\n"
+        f"      heading: {shown}\n      toc_label: {value.__name__}\n      heading_level: {level}\n"
     )
-    return f"\n{heading} {shown}\n\n::: {value.__module__}.{value.__qualname__}\n    options:\n{options}"
 
 
 def _first(module: types.ModuleType) -> str:

@@ -36,5 +36,6 @@ def readme_pages(readme: str) -> dict[str, str]:
 
 
 def home_with_links(markdown: str) -> str:
-    """The first page, with where to go from there."""
-    return markdown + _NEXT
+    """The first page, with where to go from there in front of its picture."""
+    words, *picture = re.split(r"^(?=!\[)", markdown, maxsplit=1, flags=re.MULTILINE)
+    return f"{words.rstrip()}\n{_NEXT}\n{''.join(picture)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_python_compiles_and_names_what_exists(page):
                 assert hasattr(cnn_jax, name)
 
 
-def test_the_family_of_the_page_is_one(tmp_path):
+def test_the_family_of_the_page_is_one(tmp_path, monkeypatch):
     """The file of `own-model.md` is a network, with its keywords, its variants and the row it is entered by."""
     from cnn_jax import models
 
@@ -97,6 +98,7 @@ def test_the_family_of_the_page_is_one(tmp_path):
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "tower", module)
     spec.loader.exec_module(module)
     row = eval("{" + files(page)["a row of FAMILIES"] + "}", vars(models))["tower"]
     assert set(row.variants) == set(module.VARIANTS["tower"])

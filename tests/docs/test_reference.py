@@ -72,7 +72,7 @@ def test_options_and_usage_of_one_command():
 def test_every_public_name_is_in_the_reference():
     page = python_page()
     for name in cnn_jax.__all__:
-        assert f"\n## cnn_jax.{name}\n" in page
+        assert f"      heading: cnn_jax.{name}\n" in page
     found = re.findall(r"^::: ([\w.]+)$", page + "".join(map(package_page, PACKAGES)), re.MULTILINE)
     assert len(found) > 100
     for path in found:
