@@ -10,6 +10,7 @@ from typing import Any
 from cnn_jax.sweep.claims import Question, read_question, read_questions
 from cnn_jax.sweep.ledger import committed
 from scripts.docs.markdown import code, table, words
+from scripts.docs.notebook_page import is_notebook, notebook
 
 ROOT = Path(__file__).parents[2]
 _CLAIMS = """# Claims
@@ -34,9 +35,11 @@ def file_uri(path: str) -> str:
 
 
 def file_page(path: str) -> str:
-    """A file's docstring, what was found if it is a claim, and its text."""
+    """A file's docstring, what was found if it is a claim, and its text; a notebook as what one reads."""
     file = ROOT / path
     text = file.read_text(encoding="utf-8")
+    if file.suffix == ".py" and is_notebook(text):
+        return f"{notebook(text)}\n\n`{path}`\n"
     question = read_question(file) if file.parent.name == "experiments" else None
     if question:
         body = _question(question)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,16 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # MkDocs reads a hook by its
 
 from scripts.docs.pages import generated_pages
 from scripts.docs.places import docs_pages, lead_into_site
+
+_OTHERS = "In depth"
+
+
+def on_config(config: Any) -> Any:
+    """Puts pages that `nav` does not name at the end of a section of it, so that none is lost."""
+    listed = set(re.findall(r"[\w/-]+\.md", str(config.nav)))
+    [section] = [entry[_OTHERS] for entry in config.nav if _OTHERS in entry]
+    section += [page for page in docs_pages() if page not in listed]
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -19,6 +19,7 @@ from scripts.docs.error_page import PACKAGE, error_page, raised
 from scripts.docs.file_pages import ROOT, claims_page, file_page, recipes_page
 from scripts.docs.markdown import code, table, words
 from scripts.docs.model_page import catalogue, field, model_page
+from scripts.docs.notebook_page import is_notebook, notebook
 from scripts.docs.python_page import PACKAGES, exported, package_page, python_page
 from scripts.docs.templates import template
 
@@ -157,6 +158,15 @@ def test_claims_and_recipes_list_every_file():
     page = file_page("experiments/googlenet_size.py")
     assert "**not reproduced** (exact)" in page
     assert "def claim()" in page
+
+
+def test_notebooks_are_read_as_pages():
+    words_of_it = "# %% [markdown]\n# # A title\n#\n# Words\n# - and a list\n\n"
+    code_of_it = "x = 1  # %% no cell\n\ny = 2"
+    text = f"{words_of_it}# %% tags=['x']\n{code_of_it}\n\n# %%\n"
+    assert is_notebook(text)
+    assert notebook(text) == f"# A title\n\nWords\n- and a list\n\n```python\n{code_of_it}\n```"
+    assert not is_notebook("x = 1  # %% no cell\n")
 
 
 def test_cells_of_tables_stay_cells():
