@@ -61,7 +61,7 @@ def _run(commands: str, folder: Path) -> str:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--page", type=Path, default=Path("docs/tutorial.md"))
     parser.add_argument("--folder", type=Path, help="where to run; by default a temporary folder")
     options = parser.parse_args()

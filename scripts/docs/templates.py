@@ -22,8 +22,10 @@ def template(node: ast.expr, known: dict[str, ast.expr] | None = None) -> str:
             return str(value)
         case ast.FormattedValue(value=ast.IfExp() as either):
             return template(either, known)
+        case ast.FormattedValue(value=ast.Name() as name) if _is_known(name, known):
+            return template(name, known)
         case ast.FormattedValue(value=value):
-            return template(known[value.id], known) if _is_known(value, known) else "{" + _short(value) + "}"
+            return "{" + _short(value) + "}"
         case ast.IfExp(body=body, orelse=orelse):
             choices = [choice for choice in (template(body, known), template(orelse, known)) if choice]
             return choices[0] if len(choices) == 1 else f"({' | '.join(choices)})"

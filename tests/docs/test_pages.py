@@ -100,11 +100,11 @@ def test_the_family_of_the_page_is_one(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "tower", module)
     spec.loader.exec_module(module)
-    row = eval("{" + files(page)["a row of FAMILIES"] + "}", vars(models))["tower"]
+    row = eval("{" + files(page)["a row of FAMILIES"] + "}", dict(vars(models)))["tower"]
     assert set(row.variants) == set(module.VARIANTS["tower"])
     shape, classes = row.variants["large"]
     table = cnn_jax.show(module.Tower(num_classes=classes, **module.VARIANTS["tower"]["large"]), shape)
-    assert table[-1].output == (classes,)
+    assert table.layers[-1].output == (classes,)
     # Nine 3x3 kernels, scale and shift of their norms, and the classifier.
     channels = [3, 64, 64, 64, 128, 128, 128, 256, 256, 256]
     kernels = sum(9 * before * after for before, after in itertools.pairwise(channels))
