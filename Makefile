@@ -8,7 +8,7 @@ CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast parity battery battery-ci slurm-test lint format smoke readme notebooks notebooks-ci bench bench-peers gpu screenshot lock clean
+.PHONY: help history test test-fast parity battery battery-ci slurm-test lint format smoke readme notebooks notebooks-ci bench bench-peers gpu screenshot docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,10 @@ gpu:  ## all benchmarks for a GPU, results in runs/gpu; cut short after 9.5 minu
 screenshot: $(VENV)/.runtime  ## docs/report.png from runs/history/report.html; needs Chromium
 	$(BIN)/python scripts/screenshot.py
 
+docs: $(VENV)/.docs  ## write the documentation to site/, which opens from the file system
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo site/index.html
+
 lock: $(VENV)/.parity  ## write the versions in use to requirements.lock
 	$(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel | grep -vE '@|^-' | sed 's/+cpu$$//' > requirements.lock
 
@@ -90,6 +94,10 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 $(VENV)/.parity: $(VENV)/.dev
 	$(PIP) --editable '.[dev,parity]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.runtime
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 $(PEERS)/.peers: $(CONSTRAINTS)

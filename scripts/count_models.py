@@ -8,6 +8,7 @@ The counts come from `analysis`, which traces the networks; a test holds that th
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cnn_jax import analysis, models
 from cnn_jax.train.workdir import write_json
@@ -15,10 +16,10 @@ from cnn_jax.train.workdir import write_json
 FILE = Path(models.__file__).with_name("counts.json")
 
 
-def count(name: str) -> dict[str, int]:
-    """Parameters and multiply-accumulates of a network at its paper's input size."""
+def count(name: str) -> dict[str, Any]:
+    """Parameters, multiply-accumulates and receptive field of a network at its paper's input size."""
     totals = analysis.show_named(name).total.to_dict()
-    return {"params": totals["params"], "macs": totals["macs"]}
+    return {key: totals[key] for key in ("params", "macs", "receptive_field")}
 
 
 if __name__ == "__main__":

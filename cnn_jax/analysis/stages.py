@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from cnn_jax.analysis.costs import rows_of
 from cnn_jax.analysis.reader import Reader
@@ -78,7 +79,7 @@ class Taps:
     __repr__ = __str__
 
 
-def taps(model: nn.Module, input_shape: Sequence[int], *, name: str = "", dtype=jnp.float32) -> Taps:
+def taps(model: nn.Module, input_shape: Sequence[int], *, name: str = "", dtype: DTypeLike = jnp.float32) -> Taps:
     """The named stages of a model that returns (logits, taps).
 
     Args:

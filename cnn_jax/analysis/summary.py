@@ -8,6 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from cnn_jax import models
 from cnn_jax.analysis.costs import rows_of, totals_of
@@ -23,7 +24,7 @@ def show(
     input_shape: Sequence[int],
     *,
     name: str = "",
-    dtype=jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     strict: bool = False,
     **kwargs: Any,
 ) -> Table:

@@ -23,8 +23,11 @@ class Row:
         name: the module's path; a function called inside a module adds its own name.
         type: conv, conv_transpose, dense, max_pool, batch_norm, relu, add, concat, ...
         output: shape without the batch, (H, W, C) or (features,).
-        kernel, strides, padding, dilation: per spatial dimension, of layers with a window; padding is (lo, hi). For a
-            transposed convolution, those of the convolution it is the adjoint of.
+        kernel: per spatial dimension, of layers with a window. For a transposed convolution this and the next three are
+            those of the convolution it is the adjoint of.
+        strides: likewise.
+        padding: likewise, (lo, hi).
+        dilation: likewise.
         groups: of a convolution.
         params: trainable numbers, each counted in the first layer that uses it.
         weights: those in kernels and matrices: neither biases nor parameters of norms.

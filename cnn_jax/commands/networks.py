@@ -24,6 +24,7 @@ def _models(options: argparse.Namespace, overrides: list[str]) -> None:
             "num_classes": e.num_classes,
             "parameters": counts[e.name]["params"],
             "macs": counts[e.name]["macs"],
+            "receptive_field": counts[e.name]["receptive_field"],
         }
         for e in entries
     ]

@@ -173,10 +173,12 @@ def catalogue() -> list[Entry]:
     ]
 
 
-def counts() -> dict[str, dict[str, int]]:
-    """Parameters (`params`) and multiply-accumulates (`macs`) of every network of the catalogue, at its own input size.
+def counts() -> dict[str, dict[str, Any]]:
+    """Parameters (`params`), multiply-accumulates (`macs`) and `receptive_field` of every network of the catalogue.
 
-    They are read from a file that `scripts/count_models.py` makes with `analysis`, so that listing them traces nothing.
+    The receptive field is that of the last feature map, in pixels; None where there is no such map. All are those of a
+    network at its own input size, read from a file that `scripts/count_models.py` makes with `analysis`: listing them
+    traces nothing.
     """
     return json.loads(resources.files("cnn_jax.models").joinpath("counts.json").read_text(encoding="utf-8"))
 

@@ -19,6 +19,6 @@ def test_counts_are_up_to_date(family):
     names = [entry.name for entry in models.catalogue() if entry.family == family and entry.name not in LARGE]
     for name in (names[0], names[-1]):
         totals = analysis.show_named(name).total.to_dict()
-        assert models.counts()[name] == {"params": totals["params"], "macs": totals["macs"]}, (
+        assert models.counts()[name] == {key: totals[key] for key in ("params", "macs", "receptive_field")}, (
             f"{name} has changed: run python scripts/count_models.py"
         )
