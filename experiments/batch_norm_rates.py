@@ -14,6 +14,9 @@ Cost: 70 runs of `lenet:small` with ReLU on 10,000 images of CIFAR-10, 3 epochs.
     cnn-jax claims --run batch_norm_rates --config.data=folder:PATH
 
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
+
+That batch norm lowers the error is separated; the rates that train reach three times further, not five. LeNet has two
+convolutions to normalise, Inception dozens: a deeper network is the next to be tried.
 """
 
 from __future__ import annotations

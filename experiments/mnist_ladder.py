@@ -13,6 +13,9 @@ Cost: 20 runs on 54,000 images, 5 epochs. A softmax and its cross-entropy throug
     cnn-jax claims --run mnist_ladder --config.data=folder:PATH
 
 PATH is a folder of MNIST's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
+
+What is not separated is the second hidden layer. Both fully connected networks err half as often as published; which
+of cross-entropy, momentum and schedule does it is not measured.
 """
 
 from __future__ import annotations
