@@ -15,8 +15,8 @@ Cost: 30 runs of two convolutions and two fully connected layers on 2,500 images
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
 
 At a rate of 0.01 ReLU needs 460 steps and tanh 705; tanh is at its best at the largest rate, where it needs 355. What
-is claimed is of four layers, three of them convolutions or more, on all of CIFAR-10: that scale, and larger rates for
-both, are still to be tried.
+is claimed is of a four-layer network on all of CIFAR-10: that scale, and larger rates for both, are still to be
+tried.
 """
 
 from __future__ import annotations
