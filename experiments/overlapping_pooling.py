@@ -12,7 +12,8 @@ Cost: 10 runs of `alexnet:small` at a quarter of the width on 10,000 images of C
 
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
 
-The difference found is the published one, 0.4 points, and five runs do not tell it from none: about a dozen would, if it is so large.
+The difference found is the published one, 0.4 points, and five runs do not tell it from none: about a dozen would, if
+it is so large.
 """
 
 from __future__ import annotations
