@@ -101,7 +101,7 @@ runs["MLP, trained on moved pictures"] = cnn_jax.load(Path(folder.name) / "augme
 # %% [markdown]
 # Now move the symbols of the test pictures away from where they were learnt:
 
-# %%
+# %% tags=["figure"]
 errors = {}
 for name, run in runs.items():
     wrong = [run.predict(test.image).argmax(axis=1) != test.label for test in tests.values()]
@@ -142,7 +142,7 @@ for name, values in errors.items():
 # the input, and the output stays. Convolution is equivariant. With wrapped borders that is exact, to the last bit for
 # whole numbers:
 
-# %% tags=["figure"]
+# %%
 rng = np.random.default_rng(0)
 picture = training.image[:1].astype(np.float32)
 kernel = rng.integers(-3, 4, (3, 3, 1, 4)).astype(np.float32)

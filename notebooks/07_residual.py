@@ -53,7 +53,7 @@ for name, model in networks.items():
     runs[name] = cnn_jax.load(Path(folder.name) / name)
     print(f"{name}: {cnn_jax.show(runs[name].model, (16, 16, 1)).total.params:,} parameters")
 
-# %%
+# %% tags=["figure"]
 figure = plotting.new_figure(6.4, 3.2)
 axes = figure.subplots()
 losses = {}
@@ -196,7 +196,7 @@ assert counts["resnet:34-C"] == 22_716_840
 # From 50 layers on, ResNets use the trick of notebook 6: a 1x1 convolution to fewer channels, a 3x3 among them, and a
 # 1x1 back, three layers for the price of two.
 
-# %% tags=["figure"]
+# %%
 figure = plotting.new_figure(6.2, 3.0)
 axes = figure.subplots()
 for names, marker, words in (
