@@ -57,8 +57,8 @@ class View(NamedTuple):
 
 def runs_of_history(results: Results, workdir: Path) -> list[Looked]:
     """The first run of each network that is done, in the order of the years."""
-    first = {network.label: next((run for run in network.runs if run.done), None) for network in results.networks}
-    return [Looked(label, run.seed, workdir / run.workdir) for label, run in first.items() if run is not None]
+    first = {network.label: network.done[0] for network in results.networks if network.done}
+    return [Looked(label, run.seed, workdir / run.workdir) for label, run in first.items()]
 
 
 def runs_of_sweep(document: Mapping[str, Any], workdir: Path) -> list[Looked]:

@@ -155,6 +155,13 @@ def _alone(cell: Cell, workdir: Path, listener: Listener, dataset: Dataset) -> s
     return None
 
 
+def fault_in(file: Path, error: Exception) -> str:
+    """Where in a user's file an error arose, and what it is: `line 12: ZeroDivisionError: division by zero`."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    line = next((frame.lineno for frame in frames if frame.filename == str(file)), 0)
+    return f"line {line}: {type(error).__name__}: {error}"
+
+
 def last_notes(workdir: Path) -> dict[str, Mapping[str, Any]]:
     """The newest line of the manifest for each cell, by its id."""
     file = workdir / MANIFEST

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import runpy
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from cnn_jax import analysis
 from cnn_jax.config import load_config, override, resolve, to_dict
 from cnn_jax.errors import CnnJaxError, ConfigError
 from cnn_jax.sweep import hyper
-from cnn_jax.sweep.cells import ARM, Cell
+from cnn_jax.sweep.cells import ARM, Cell, fault_in
 from cnn_jax.sweep.images import Images, images_of
 from cnn_jax.sweep.space import LABEL, Settings, Space
 
@@ -123,9 +122,7 @@ def _call(file: Path, function: Callable[[], None]) -> None:
     except CnnJaxError:
         raise
     except Exception as error:
-        frames = reversed(traceback.extract_tb(error.__traceback__))
-        line = next((frame.lineno for frame in frames if frame.filename == str(file)), 0)
-        raise ConfigError(151, f"experiment {file}, line {line}: {type(error).__name__}: {error}") from error
+        raise ConfigError(151, f"experiment {file}, {fault_in(file, error)}") from error
 
 
 def _labels(space: Space) -> list[str]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import math
 import runpy
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import CnnJaxError, ConfigError
 from cnn_jax.evaluate import load
-from cnn_jax.sweep.cells import Cell, is_done
+from cnn_jax.sweep.cells import Cell, fault_in, is_done
 from cnn_jax.sweep.tidy import COLUMNS, MEASURED
 from cnn_jax.train.workdir import read_json, write_json
 
@@ -43,10 +42,7 @@ def measure_cells(file: Path, cells: Sequence[Cell], workdir: Path) -> None:
             except CnnJaxError:
                 raise
             except Exception as error:
-                frames = reversed(traceback.extract_tb(error.__traceback__))
-                line = next((frame.lineno for frame in frames if frame.filename == str(file)), 0)
-                words = f"measure of {file}, line {line}, cell {cell.label}: {type(error).__name__}: {error}"
-                raise ConfigError(175, words) from error
+                raise ConfigError(175, f"measure of {file}, cell {cell.label}, {fault_in(file, error)}") from error
             write_json(own / MEASURED, {"source": source, "numbers": numbers})
 
 

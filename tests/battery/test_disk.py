@@ -52,7 +52,7 @@ def test_full_disk(trial: Trial, expected, disk: Path, repeats):
 
 
 def test_read_only_disk(trial: Trial, expected, disk: Path, repeats):
-    for i in repeats(1, 20):
+    for i in repeats(2, 20):
         _remount(disk, "size=64m")
         workdir = disk / str(i)
         if i % 2:

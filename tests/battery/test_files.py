@@ -76,7 +76,7 @@ def _right_or_refused(interrupted: Interrupted, workdir: Path, caplog: pytest.Lo
 def test_flipped_bits_in_every_class_of_file(interrupted, repeats, tmp_path, caplog):
     kinds = sorted(_files(interrupted.workdir))
     assert "MANIFEST.json" in kinds
-    for i in repeats(60, 2000):
+    for i in repeats(100, 2000):
         draw = random.Random(i)
         workdir = interrupted.copy(tmp_path / str(i))
         file = draw.choice(_files(workdir)[kinds[i % len(kinds)]])
@@ -112,7 +112,7 @@ def test_truncated_deleted_zeroed_emptied(
     interrupted, repeats, tmp_path, caplog, harm: Callable[[Path, random.Random], Any]
 ):
     kinds = sorted(_files(interrupted.workdir))
-    for i in repeats(6, 75):
+    for i in repeats(8, 75):
         draw = random.Random(i)
         workdir = interrupted.copy(tmp_path / str(i))
         file = draw.choice(_files(workdir)[kinds[i % len(kinds)]])

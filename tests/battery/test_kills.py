@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import signal
@@ -9,6 +10,7 @@ import signal
 import pytest
 
 from tests.battery.child import Fault
+from tests.battery.conftest import FULL
 from tests.battery.harness import Trial, digest, leftovers
 
 pytestmark = pytest.mark.slow
@@ -38,8 +40,8 @@ def test_kill_9_at_any_time_half_of_them_inside_a_save(trial, expected, repeats,
 
 # A whole run makes about 310 changes; processes share them.
 @pytest.mark.parametrize("part", range(PARTS))
-def test_power_cut_before_any_change_of_the_file_system(trial, expected, repeats, record_property, tmp_path, part):
-    cuts = [random.Random(part).randrange(160)] if len(repeats(1, 2)) == 1 else range(part, 100_000, PARTS)
+def test_power_cut_before_any_change_of_the_file_system(trial, expected, record_property, tmp_path, part):
+    cuts = itertools.count(part, PARTS) if FULL else [random.Random(part).randrange(160)]
     for tried, n in enumerate(cuts, 1):
         workdir = tmp_path / str(n)
         ended = trial.train(workdir, fault=n)

@@ -180,7 +180,7 @@ def test_what_an_experiment_measures_is_a_column_and_is_asked_once(experiment, t
         ("{'seed': 1}", "seed is a column already"),
         ("{'x': float('nan')}", "E-CONF-175: measure of"),
         ("3", "return a dict of numbers"),
-        ("{'x': 1 / 0}", "line 16, cell activation=relu, seed=0: ZeroDivisionError"),
+        ("{'x': 1 / 0}", "cell activation=relu, seed=0, line 16: ZeroDivisionError"),
     ):
         file.write_text(plain + MEASURE.format(asked=str(asked), returned=wrong))
         assert main(command) == 2
