@@ -56,6 +56,5 @@ def sweep(add) -> None:
 
 def claim(results: Any) -> Finding:
     best = best_of(results, RATE)
-    found = judge_order(best, [("tanh", "sigmoid"), ("ReLU", "tanh")], "train_loss", what="training loss, nats")
-    others = ", ".join(f"{arm} {best[best.arm == arm].train_loss.mean():.4g}" for arm in list(ARMS)[3:])
-    return found._replace(says=f"{found.says}, {others}")
+    pairs = [("tanh", "sigmoid"), ("ReLU", "tanh")]
+    return judge_order(best, pairs, "train_loss", what="training loss, nats", beside=("leaky ReLU", "ELU", "maxout"))

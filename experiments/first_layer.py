@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.inspect.dead import firing
 from cnn_jax.sweep.claims import Finding
-from cnn_jax.sweep.order import by_seed, judge_order
+from cnn_jax.sweep.order import judge_order
 from cnn_jax.sweep.space import named, product, seeds
 from cnn_jax.train.loop import load_config_data
 
@@ -57,5 +57,5 @@ def measure(run: Any) -> dict[str, float]:
 
 def claim(results: Any) -> Finding:
     found = judge_order(results, [("7x7 over 2", "11x11 over 4")])
-    dead = ", ".join(f"{arm} {sum(by_seed(results, arm, 'dead_filters')) / 5:.1f}" for arm in ARMS)
+    dead = ", ".join(f"{arm} {results[results.arm == arm].dead_filters.mean():.1f}" for arm in ARMS)
     return found._replace(says=f"{found.says}; dead filters of {results.filters.iloc[0]:.0f}: {dead}")

@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 
 from cnn_jax.sweep.claims import Finding
 from cnn_jax.sweep.history import NETWORKS
-from cnn_jax.sweep.order import by_seed, judge_order
+from cnn_jax.sweep.order import judge_order
 from cnn_jax.sweep.space import named, product, seeds
 
 PAIRS = [
@@ -64,6 +64,4 @@ def sweep(add) -> None:
 
 
 def claim(results: Any) -> Finding:
-    found = judge_order(results, PAIRS)
-    before = ", ".join(f"{arm} {sum(by_seed(results, arm)) / 5:.4g}" for arm in ("Linear", "MLP"))
-    return found._replace(says=f"{found.says}, {before}")
+    return judge_order(results, PAIRS, beside=("Linear", "MLP"))

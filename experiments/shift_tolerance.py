@@ -24,7 +24,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cnn_jax.sweep.claims import Finding
-from cnn_jax.sweep.order import by_seed, judge_order
+from cnn_jax.sweep.order import judge_order
 from cnn_jax.sweep.space import named, product, seeds
 from cnn_jax.train.loop import load_config_data
 
@@ -71,6 +71,5 @@ def measure(run: Any) -> dict[str, float]:
 
 def claim(results: Any) -> Finding:
     pairs = [("MLP on shifts", "MLP"), ("LeNet", "MLP")]
-    found = judge_order(results, pairs, "shifted_error", what=f"test error when moved by {SHIFT} pixels, %")
-    both = by_seed(results, "LeNet on shifts", "shifted_error")
-    return found._replace(says=f"{found.says}, LeNet on shifts {sum(both) / len(both):.4g}")
+    what = f"test error when moved by {SHIFT} pixels, %"
+    return judge_order(results, pairs, "shifted_error", what=what, beside=("LeNet on shifts",))

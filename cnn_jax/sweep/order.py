@@ -40,6 +40,7 @@ def judge_order(
     *,
     what: str = "test error, %",
     of: int = 1,
+    beside: Sequence[str] = (),
 ) -> Finding:
     """Judges the claim that of each pair of arms the first has the lower value.
 
@@ -52,6 +53,7 @@ def judge_order(
         column: of the table.
         what: the column in words, with its unit.
         of: how many such judgements the claim consists of: m is so many times the pairs.
+        beside: arms that are told with their means and decide nothing.
 
     Returns:
         `reproduced` if every interval lies below zero, `not reproduced` if one lies above it, else `not separated`.
@@ -66,7 +68,9 @@ def judge_order(
         for (lower, higher), difference in found.items()
     )
     arms = dict.fromkeys(arm for pair in pairs for arm in pair)
-    says = f"{what}: " + ", ".join(f"{arm} {_interval(by_seed(results, arm, column))}" for arm in arms)
+    told = [f"{arm} {_interval(by_seed(results, arm, column))}" for arm in arms]
+    told += [f"{arm} {mean_interval(by_seed(results, arm, column)).mean:.4g}" for arm in beside]
+    says = f"{what}: {', '.join(told)}"
     return Finding(_verdict(list(found.values())), says, rows)
 
 

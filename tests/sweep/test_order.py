@@ -88,3 +88,9 @@ def test_the_best_rate_is_chosen_by_the_mean_and_one_that_diverged_is_not():
 def test_a_claim_of_parts_holds_if_all_do(verdicts, expected):
     whole = all_of(*(Finding(verdict, verdict, ()) for verdict in verdicts))
     assert whole == Finding(expected, "; ".join(verdicts), ())
+
+
+def test_arms_beside_are_told_and_decide_nothing():
+    alone, with_others = (judge_order(results(a=A, b=B, noisy=NOISY), [("a", "b")], beside=b) for b in ((), ("noisy",)))
+    assert with_others.says == f"{alone.says}, noisy 11"
+    assert with_others._replace(says="") == alone._replace(says="")
