@@ -114,12 +114,16 @@ def _version(package: str) -> str | None:
 
 
 def source_commit() -> str | None:
-    """The commit of the source tree that runs, with `+` when it has uncommitted changes; None outside a repository."""
+    """The commit of the source tree that runs, with `+` when it has uncommitted changes; None outside a repository.
+
+    Results that have just been written, one benchmark or claim after another, do not change what runs.
+    """
     source = Path(__file__).resolve().parents[2]
     try:
         git = ["git", "-C", str(source)]
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        dirty = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+        status = [*git, "status", "--porcelain", "--", ":(top,exclude)experiments/results"]
+        dirty = subprocess.run(status, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+" if dirty.strip() else "")
