@@ -12,6 +12,7 @@ from cnn_jax.bench.context import Context
 from cnn_jax.bench.ours import Ours, bench_config, synthetic_dataset
 from cnn_jax.bench.peer import STEPS, prove_same_work
 from cnn_jax.bench.training import BATCH, CLASSES, SHAPE
+from cnn_jax.train.cache import runs_often
 from cnn_jax.train.step import train_step
 
 _CASES = {"lenet:small": (32, 8), "vgg:small": (12, 2)}
@@ -73,7 +74,9 @@ class _StepByStep:
         self._ours = ours
         recipe = ours.program.recipe
         self._step = jax.jit(
-            lambda state, batch: train_step(state, lambda part: batch, recipe=recipe), donate_argnums=0
+            lambda state, batch: train_step(state, lambda part: batch, recipe=recipe),
+            donate_argnums=0,
+            compiler_options=runs_often(),
         )
         size, split = ours.config.batch_size, ours.dataset.splits["train"]
         order = [ours.batch_index(step) for step in range(len(split) // size)]

@@ -14,6 +14,7 @@ import numpy as np
 from cnn_jax.data.lazy import LazyImages
 from cnn_jax.evaluate.protocols import Protocol
 from cnn_jax.tasks import Variables
+from cnn_jax.train.cache import runs_often
 
 VIEWS_AT_ONCE = 256
 """How many views the network sees in one call, at most."""
@@ -85,7 +86,7 @@ def mean_of_views(
             terms.append(each + jnp.log(jnp.asarray(weights, jnp.float32)).reshape(number, 1, 1))
         return jax.nn.logsumexp(jnp.concatenate(terms), axis=0)
 
-    return jax.jit(log_probabilities)
+    return jax.jit(log_probabilities, compiler_options=runs_often())
 
 
 def answer(

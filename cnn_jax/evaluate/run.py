@@ -17,6 +17,7 @@ from cnn_jax.errors import CheckpointError, ConfigError, DataError
 from cnn_jax.evaluate.checkpoints import AVERAGE, restore
 from cnn_jax.tasks import Task, Variables
 from cnn_jax.train.build import DataSpec, build
+from cnn_jax.train.cache import runs_often
 from cnn_jax.train.evaluation import Evaluate
 from cnn_jax.train.feed import EvaluationFeed
 from cnn_jax.train.loop import load_config_data
@@ -147,7 +148,7 @@ class Run:
 
     @functools.cached_property
     def _predict(self) -> Callable[[Variables, np.ndarray], jax.Array]:
-        return jax.jit(self._task.predict)
+        return jax.jit(self._task.predict, compiler_options=runs_often())
 
 
 def load(workdir: str | Path, step: str | int = "best") -> Run:

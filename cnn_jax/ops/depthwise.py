@@ -14,13 +14,15 @@ from jax import Array, lax
 from cnn_jax.ops.conv_gradients import Pair, pad_images, shifted, spread
 from cnn_jax.ops.geometry import Pads
 
-_CHUNK_BYTES = 2**20
+# Of image and gradient together: with the nine sums, which are as large as the image, this stays in a core's cache.
+_CHUNK_BYTES = 2**18
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def depthwise(x: Array, kernel: Array, strides: Pair, pads: Pads, dilation: Pair) -> Array:
     """Cross-correlation of each channel of [N, H, W, C] by its own kernel, [h, w, 1, C]."""
-    x = pad_images(x, pads)
+    # Fused with the sums, padding would be looked up nine times a pixel.
+    x = lax.optimization_barrier(pad_images(x, pads))
     kernel_size, channels = kernel.shape[:2], kernel.shape[3]
     sizes = _sizes(x, kernel_size, strides, dilation)
     total = None
@@ -65,22 +67,22 @@ def _input_gradient(g, kernel, sizes, strides, pads, dilation):
 
 
 def _kernel_gradient(x, g, shape, strides, pads, dilation):
-    """Products summed over images and places, in chunks of the batch that stay in the cache; [h, w, 1, C]."""
-    images = x.shape[0]
+    """Products summed over images and places, [h, w, 1, C]: first over images, a few at a time, then over places.
+
+    A reduction to a number a channel is slow on XLA:CPU; adding images up is not.
+    """
+    images, outs = x.shape[0], g.shape[1:3]
     chunk = images
     while chunk % 2 == 0 and chunk * (x.size + g.size) * x.dtype.itemsize > _CHUNK_BYTES * images:
         chunk //= 2
-    x = x.reshape(chunk, -1, *x.shape[1:])
-    g = g.reshape(chunk, -1, *g.shape[1:])
+    x = lax.optimization_barrier(pad_images(x, pads))
+    x, g = (a.reshape(chunk, -1, *a.shape[1:]) for a in (x, g))
+    taps = [(i * dilation[0], j * dilation[1]) for i in range(shape[0]) for j in range(shape[1])]
 
-    def add(index, total):
-        part = pad_images(lax.dynamic_index_in_dim(x, index, 1, keepdims=False), pads)
-        factor = lax.dynamic_index_in_dim(g, index, 1, keepdims=False)
-        sums = [
-            (shifted(part, (i * dilation[0], j * dilation[1]), strides, factor.shape[1:3]) * factor).sum((0, 1, 2))
-            for i in range(shape[0])
-            for j in range(shape[1])
-        ]
-        return total + jnp.stack(sums).reshape(shape)
+    def add(index, sums):
+        part, factor = (lax.dynamic_index_in_dim(a, index, 1, keepdims=False) for a in (x, g))
+        return [total + shifted(part, tap, strides, outs) * factor for total, tap in zip(sums, taps, strict=True)]
 
-    return lax.fori_loop(0, images // chunk, add, jnp.zeros(shape, x.dtype))
+    zeros = jnp.zeros((chunk, *outs, g.shape[-1]), g.dtype)
+    sums = lax.fori_loop(0, images // chunk, add, [zeros] * len(taps))
+    return jnp.stack([total.sum((0, 1, 2)) for total in sums]).reshape(shape)

@@ -7,6 +7,7 @@ from jax import Array, lax
 
 from cnn_jax.ops.conv_gradients import conv2d
 from cnn_jax.ops.depthwise import depthwise
+from cnn_jax.ops.folded_conv import columns_to_fold, folded_conv
 from cnn_jax.ops.geometry import Pads
 
 
@@ -22,7 +23,8 @@ def fast_conv(
     height, width = strides
     geometry = (height, width), pads, (dilation[0], dilation[1])
     if groups == 1:
-        return conv2d(x, kernel, *geometry)
+        b = columns_to_fold(x, kernel, *geometry)
+        return folded_conv(x, kernel, pads, b) if b > 1 else conv2d(x, kernel, *geometry)
     if groups == x.shape[-1]:
         multiplier = kernel.shape[-1] // groups
         return depthwise(jnp.repeat(x, multiplier, axis=-1) if multiplier > 1 else x, kernel, *geometry)

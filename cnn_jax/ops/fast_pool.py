@@ -11,6 +11,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from cnn_jax.ops.geometry import Pads
@@ -43,7 +44,7 @@ fast_max_pool.defvjp(_forward, _backward)
 def winning_tap(x: Array, window: Sizes, strides: Sizes, pads: Pads) -> Array:
     """The number of the first tap, in row-major order, that holds the maximum of each window; NaN wins over numbers."""
     taps = _taps(_widen(x, pads, lowest(x.dtype)), window, strides)
-    dtype = jnp.uint8 if len(taps) <= 256 else jnp.int32
+    dtype = jnp.uint8 if len(taps) <= np.iinfo(np.uint8).max else jnp.int32
     y, winner = taps[0], jnp.zeros(taps[0].shape, dtype)
     for number, tap in enumerate(taps[1:], 1):
         wins = (tap > y) | (tap != tap)
@@ -54,29 +55,42 @@ def winning_tap(x: Array, window: Sizes, strides: Sizes, pads: Pads) -> Array:
 def place_taps(g: Array, winner: Array, sizes: Sizes, window: Sizes, strides: Sizes, pads: Pads) -> Array:
     """Puts each of g where its window's winner is, adding where windows overlap: [N, out..., C] to [N, *sizes, C].
 
-    The transposed pooling of max pooling. Pixels are grouped by their place within a stride: each group receives whole,
-    unspread arrays, and the groups are interleaved at the end.
+    The transposed pooling of max pooling. The image is seen as blocks of one stride: pixel r of block i belongs to the
+    windows i - q that reach so far, to whose it is tap r + q * stride. So the whole is one sum, over q, of comparisons
+    with constants, which compiles to one pass over contiguous numbers.
     """
-    rank, outs = len(window), g.shape[1:-1]
-    steps = [-(-k // s) for k, s in zip(window, strides, strict=True)]
-    longs = [m + a - 1 for m, a in zip(outs, steps, strict=True)]
-    strided = [range(0, k, s) for k, s in zip(window, strides, strict=True)]
-    groups = []
-    for phase in itertools.product(*map(range, strides)):
-        total = None
-        for base in itertools.product(*strided):
-            tap = [b + p for b, p in zip(base, phase, strict=True)]
-            if any(t >= k for t, k in zip(tap, window, strict=True)):
-                continue
-            number = 0
-            for t, k in zip(tap, window, strict=True):
-                number = number * k + t
-            part = jnp.where(winner == jnp.asarray(number, winner.dtype), g, jnp.zeros((), g.dtype))
-            shift = [b // s for b, s in zip(base, strides, strict=True)]
-            part = _widen(part, tuple((b, n - m - b) for b, n, m in zip(shift, longs, outs, strict=True)), 0)
-            total = part if total is None else total + part
-        groups.append(jnp.zeros((g.shape[0], *longs, g.shape[-1]), g.dtype) if total is None else total)
-    return _fit(_interleave(groups, strides, rank), sizes, pads)
+    n, channels, outs = g.shape[0], g.shape[-1], g.shape[1:-1]
+    reach = [-(-k // s) for k, s in zip(window, strides, strict=True)]
+    blocks = [m + a - 1 for m, a in zip(outs, reach, strict=True)]
+    around = tuple((a - 1, a - 1) for a in reach)
+    g, winner = _widen(g, around, 0), _widen(winner, around, 0)
+
+    def at(x, start):
+        """The windows from `start` on, an axis of size 1 after each of theirs: [N, i, 1, j, 1, C]."""
+        x = lax.slice(x, (0, *start, 0), (n, *(a + m for a, m in zip(start, blocks, strict=True)), channels))
+        return x.reshape(n, *(size for m in blocks for size in (m, 1)), channels)
+
+    total = jnp.zeros((), g.dtype)
+    for q in itertools.product(*map(range, reach)):
+        start = [a - 1 - b for a, b in zip(reach, q, strict=True)]
+        tap = _numbers(q, window, strides, winner.dtype)
+        total = total + jnp.where(at(winner, start) == tap, at(g, start), jnp.zeros((), g.dtype))
+    dx = total.reshape(n, *(m * s for m, s in zip(blocks, strides, strict=True)), channels)
+    return _fit(dx, sizes, pads)
+
+
+def _numbers(q: Sizes, window: Sizes, strides: Sizes, dtype) -> np.ndarray:
+    """The number of the tap that each pixel of a block is to the window q blocks before: [1, 1, s, 1, t, 1].
+
+    Where the window does not reach that far, a number that no tap has.
+    """
+    number, exists = np.zeros((), int), np.ones((), bool)
+    for axis, (before, k, s) in enumerate(zip(q, window, strides, strict=True)):
+        shape = [1] * (2 * len(q) + 2)
+        shape[2 * axis + 2] = s
+        tap = (np.arange(s) + before * s).reshape(shape)
+        number, exists = number * k + tap, exists & (tap < k)
+    return np.where(exists, number, np.iinfo(dtype).max).astype(dtype)
 
 
 def sum_pool(x: Array, window: Sizes, strides: Sizes, pads: Pads) -> Array:
@@ -111,16 +125,6 @@ def _taps(x: Array, window: Sizes, strides: Sizes) -> list[Array]:
         stop = [o + (n - 1) * s + 1 for o, n, s in zip(offset, sizes, strides, strict=True)]
         taps.append(lax.slice(x, (0, *offset, 0), (x.shape[0], *stop, x.shape[-1]), (1, *strides, 1)))
     return taps
-
-
-def _interleave(groups: list[Array], strides: Sizes, rank: int) -> Array:
-    """Arrays of the phases in row-major order to one array, phase p of stride s at pixels p, p + s, ..."""
-    n, *longs, c = groups[0].shape
-    if len(groups) == 1:
-        return groups[0]
-    stacked = jnp.stack(groups).reshape(*strides, n, *longs, c)
-    order = [rank, *(axis for i in range(rank) for axis in (rank + 1 + i, i)), 2 * rank + 1]
-    return stacked.transpose(order).reshape(n, *(m * s for m, s in zip(longs, strides, strict=True)), c)
 
 
 def _fit(x: Array, sizes: Sizes, pads: Pads) -> Array:

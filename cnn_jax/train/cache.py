@@ -1,7 +1,8 @@
-"""How much compiling costs: what was compiled once is kept, what runs once is compiled lightly."""
+"""How programs are compiled: once, and kept; lightly, if they run once; with the faster kernels, if they run often."""
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -35,3 +36,21 @@ def runs_once() -> dict[str, int]:
     Other backends have other options and compile as always.
     """
     return {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
+
+
+@functools.cache
+def runs_often() -> dict[str, str]:
+    """`compiler_options` for a program that runs many times, such as steps of training and predictions.
+
+    XLA:CPU gives convolutions to YNNPACK, which takes up to twice as long as the Eigen kernels that do them otherwise
+    (docs/performance.md has the figures); it keeps what it is good at, products and sums. The values are the same up
+    to rounding. Other backends, and versions of XLA without the choice, compile as always.
+    """
+    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+    if jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except Exception:  # whatever this version of XLA says of an option that it does not know
+        return {}
+    return options

@@ -11,6 +11,7 @@ import numpy as np
 from cnn_jax.data import Split
 from cnn_jax.data.lazy import LazyImages
 from cnn_jax.tasks import Batch, Metrics, Task, Variables
+from cnn_jax.train.cache import runs_often
 from cnn_jax.train.feed import EvaluationFeed
 from cnn_jax.train.parallel import Layout
 from cnn_jax.train.together import Way
@@ -63,8 +64,10 @@ class Evaluate:
             return zeros(jax.eval_shape(task.metrics, variables, batch))
 
         self._batches = evaluate_batches
-        self._evaluate_batches = jax.jit(evaluate_batches, out_shardings=mesh.replicated)
-        self._add_batch = jax.jit(add_batch, donate_argnums=(1,), out_shardings=mesh.replicated)
+        self._evaluate_batches = jax.jit(evaluate_batches, out_shardings=mesh.replicated, compiler_options=runs_often())
+        self._add_batch = jax.jit(
+            add_batch, donate_argnums=(1,), out_shardings=mesh.replicated, compiler_options=runs_often()
+        )
         self._no_sums = jax.jit(no_sums, out_shardings=mesh.replicated)
 
     def put(self, split: Split, workers: int = 0) -> EvaluationData:

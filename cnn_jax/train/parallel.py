@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cnn_jax.errors import ConfigError
+from cnn_jax.train.cache import runs_often
 
 AXIS = "data"
 
@@ -132,7 +133,7 @@ class Layout(NamedTuple):
                 donate_argnums=(0,),
             )
             return lambda state, data, num_steps: mapped(state, data, num_steps, np.arange(self.num_devices))
-        return jax.jit(function, donate_argnums=(0,), out_shardings=self.replicated)
+        return jax.jit(function, donate_argnums=(0,), out_shardings=self.replicated, compiler_options=runs_often())
 
 
 def make_layout(parallel: str, num_devices: int | None, batch_size: int) -> Layout:

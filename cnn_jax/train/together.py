@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ops
+from cnn_jax.train.cache import runs_often
 
 One = Callable[..., Any]
 """`(member, *shared) -> result`; the members are trees of arrays of the same shapes."""
@@ -25,7 +26,7 @@ Way = Callable[[One, tuple[int, ...]], Many]
 
 def calls(function: One, donated: tuple[int, ...]) -> Many:
     """One compiled function, called for each member; where there are several devices, each takes its share at once."""
-    compiled = jax.jit(function, donate_argnums=donated)
+    compiled = jax.jit(function, donate_argnums=donated, compiler_options=runs_often())
     placed: dict[Any, tuple[Any, Any]] = {}
 
     def shared_on(device: Any, shared: Any) -> Any:
@@ -52,7 +53,7 @@ def mapped(function: One, donated: tuple[int, ...]) -> Many:
     def many(members: list[Any], *shared: Any) -> list[Any]:
         return _unstacked(jax.lax.map(lambda member: function(member, *shared), _stacked(members)), len(members))
 
-    return jax.jit(many, donate_argnums=donated)
+    return jax.jit(many, donate_argnums=donated, compiler_options=runs_often())
 
 
 def batched(function: One, donated: tuple[int, ...]) -> Many:
@@ -67,7 +68,11 @@ def batched_products(function: One, donated: tuple[int, ...]) -> Many:
 
 def copies(function: One, donated: tuple[int, ...]) -> Many:
     """One program that holds every member's own operations side by side; it takes as many times longer to compile."""
-    return jax.jit(lambda members, *shared: [function(member, *shared) for member in members], donate_argnums=donated)
+
+    def many(members: list[Any], *shared: Any) -> list[Any]:
+        return [function(member, *shared) for member in members]
+
+    return jax.jit(many, donate_argnums=donated, compiler_options=runs_often())
 
 
 WAYS: dict[str, Way] = {
@@ -85,7 +90,7 @@ def _vmapped(function: One, donated: tuple[int, ...], context: Callable[[], Any]
             results = jax.vmap(lambda member: function(member, *shared))(_stacked(members))
         return _unstacked(results, len(members))
 
-    return jax.jit(many, donate_argnums=donated)
+    return jax.jit(many, donate_argnums=donated, compiler_options=runs_often())
 
 
 def _stacked(members: Sequence[Any]) -> Any:
