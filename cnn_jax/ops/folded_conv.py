@@ -43,7 +43,7 @@ def folded_conv(x: Array, kernel: Array, pads: Pads, b: int) -> Array:
     # Column q of b starts q taps later: [h, blocks * b, C, b, F].
     shifts = [jnp.pad(kernel, ((0, 0), (q, blocks * b - w - q), (0, 0), (0, 0))) for q in range(b)]
     folded = jnp.stack(shifts, axis=3).reshape(h, blocks, b * c, b * f)
-    y = conv2d(x.reshape(n, height, -1, b * c), folded, (1, 1), (pads[0], (0, 0)), (1, 1))
+    y: Array = conv2d(x.reshape(n, height, -1, b * c), folded, (1, 1), (pads[0], (0, 0)), (1, 1))
     return y.reshape(n, y.shape[1], columns * b, f)[:, :, :width]
 
 

@@ -10,6 +10,7 @@ import pytest
 from cnn_jax.errors import ConfigError
 from cnn_jax.evaluate.views import average_logits, speedrun_logits, speedrun_views
 from cnn_jax.train.build import DataSpec, build
+from cnn_jax.train.cache import runs_often
 from cnn_jax.train.verify import compare
 from cnn_jax.train.whole import make_whole, train_whole
 from tests.toy import toy_config, toy_dataset
@@ -43,7 +44,7 @@ def trained(dataset):
     data = {
         name: program.layout.put({"image": split.image, "label": split.label}) for name, split in dataset.splits.items()
     }
-    whole = jax.jit(make_whole(program, config, spec, speedrun_logits))
+    whole = jax.jit(make_whole(program, config, spec, speedrun_logits), compiler_options=runs_often())
     state, right = whole(jnp.int32(5), data["train"], data["test"])
     stepped = program.layout.put(program.create_state(jnp.int32(5)))
     for steps in (3, 4, 1, 4, 2):
