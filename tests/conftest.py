@@ -1,6 +1,8 @@
 """A strict house: warnings are errors, ranks never promote silently, eight virtual CPU devices."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 # Caches of the tests are the tests' own: nothing is read from or left in the user's.
@@ -10,4 +12,5 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 
 import jax
 
+atexit.register(shutil.rmtree, os.environ["CNN_JAX_CACHE"], ignore_errors=True)
 jax.config.update("jax_numpy_rank_promotion", "raise")

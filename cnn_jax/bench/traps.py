@@ -20,6 +20,7 @@ from cnn_jax import ops
 from cnn_jax.bench.context import Context
 from cnn_jax.bench.process import run_python
 from cnn_jax.errors import BenchError
+from cnn_jax.train.cache import runs_often
 
 _CLOSE = 2e-3  # of the largest value; sums of a hundred thousand products in another order
 
@@ -100,11 +101,22 @@ def make_traps(smoke: bool) -> dict[str, Trap]:
     stacked = [np.stack([k * (1 + 0.1 * m) for m in range(models)]) for k in three]
     volume = _normal(8, 2, size // 2, size // 2, size // 2, channels // 2)
     cube = 0.1 * _normal(9, 3, 3, 3, channels // 2, channels // 2)
+    tiny, wide = _normal(10, batch, 2, 2, 4 * channels), 0.1 * _normal(11, 3, 3, 4 * channels, 4 * channels)
+    colours, five = _normal(12, batch, size, size, 3), _normal(13, 5, 5, 3, 6)
     plain, ours = _steps(_lax_conv), _steps(_our_conv)
     return {
         "loop": Trap("three SGD steps of three convolutions in one loop", plain, ours, (three, images), (1, 8)),
         "unrolled": Trap(
             "the same steps unrolled, against our loop", _steps(_lax_conv, unrolled=True), ours, (three, images), (8, 8)
+        ),
+        "kernels": Trap("3x3 convolution, by YNNPACK and by Eigen", _lax_conv, _lax_conv, (x, kernel), (8, 8)),
+        "tiny image": Trap("3x3 convolution of 2x2 pixels", _lax_conv, _our_conv, (tiny, wide), (2, 64)),
+        "few channels": Trap(
+            "5x5 convolution of 3 channels to 6",
+            _lax_conv,
+            _our_conv,
+            (colours, five),
+            (4, 16),
         ),
         "weight gradient": Trap(
             "gradient of a 3x3 kernel", _gradient(_lax_conv, 1), _gradient(_our_conv, 1), (x, kernel), (4, 4)
@@ -151,7 +163,7 @@ def against_textbook(context: Context) -> None:
     """Every trap, and what the persistent cache keeps of short compilations."""
     for name, trap in make_traps(context.smoke).items():
         arguments = jax.device_put(trap.arguments)
-        naive, ours = jax.jit(trap.naive), jax.jit(trap.ours)
+        naive, ours = jax.jit(trap.naive), jax.jit(trap.ours, compiler_options=runs_often())
         difference = compare(name, naive(*arguments), ours(*arguments))
         repeats = (1, 1) if context.smoke else trap.repeats
         row = context.result.row(
