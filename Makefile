@@ -8,7 +8,7 @@ CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast parity battery battery-ci slurm-test lint format smoke readme notebooks notebooks-ci bench bench-peers gpu screenshot docs lock clean
+.PHONY: help history test test-fast parity battery battery-ci slurm-install slurm-test lint format smoke readme notebooks notebooks-ci bench bench-ci bench-peers gpu screenshot docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,10 +17,10 @@ history: $(VENV)/.runtime  ## train the ImageNet history on the embedded data an
 	$(BIN)/cnn-jax history --workdir=runs/history
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slurm and not battery and not notebook"
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slurm and not battery and not notebook and not bench"
 
 test-fast: $(VENV)/.dev  ## run the tests that take under ten seconds
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity and not battery and not notebook"
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity and not battery and not notebook and not bench"
 
 parity: $(VENV)/.parity  ## compare with PyTorch and Keras; installs them (CPU builds)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m parity tests/parity
@@ -32,9 +32,11 @@ battery: $(VENV)/.dev  ## hurt runs thousands of times: kills, full disks, flipp
 	CNN_JAX_BATTERY=full CNN_JAX_BATTERY_RESULTS=experiments/results/battery.json \
 		$(BIN)/python -m pytest tests/battery --numprocesses=$(WORKERS) --dist=worksteal
 
-slurm-test: $(VENV)/.dev  ## sweep on a Slurm of one node; as root, with apt, installs it where it is missing
+slurm-install:  ## as root, with apt: Slurm, where it is missing
 	@command -v slurmctld slurmd sbatch > /dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client slurm-wlm-basic-plugins > /dev/null; }
+
+slurm-test: $(VENV)/.dev slurm-install  ## sweep on a Slurm of one node that the test starts, as root
 	$(BIN)/python -m pytest -m slurm tests/sweep
 
 smoke: $(VENV)/.runtime  ## the history in under a minute: every joint, no result worth reading
@@ -61,6 +63,9 @@ notebooks: $(VENV)/.dev  ## execute the notebooks, to runs/notebooks, and redraw
 
 bench: $(VENV)/.runtime $(PEERS)/.peers  ## measure against Flax, Keras and PyTorch on the CPU (an hour and more, of an idle machine)
 	$(BIN)/cnn-jax bench cpu --output=runs/bench
+
+bench-ci: $(VENV)/.dev  ## the benchmarks at the size of a test
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m bench tests/bench
 
 bench-peers: $(PEERS)/.peers  ## the environment of the benchmarks' peers
 

@@ -1,4 +1,4 @@
-"""`stability`: how far features move when the image does (Zeiler and Fergus 2013, section 4.1, figure 5).
+"""`stability`: how far features move when the image does (Zeiler and Fergus 2013, section 4, figure 5).
 
 Images are moved down, enlarged and turned. For every tap, the Euclidean distance between its features of the moved and
 of the original image; and the probability of the true class. Small moves change the first layer much and the last
