@@ -108,7 +108,14 @@ def make_plan(
             skipped.append(name)
             continue
         fastest = min((m.step_seconds for m in known.values()), default=float("inf"))
-        known[name], compiled[name] = _measure(WAYS[name](step, (0,)), members, data, max_steps, fastest)
+        others = [] if known else [other for other in order if other != name]
+
+        def alone(m: Measured, name: str = name, others: list[str] = others) -> bool:
+            """Whether none of the others will be tried, so that a rough figure does."""
+            costs = [_compilation(other, {name: m}, memory.members) for other in others]
+            return bool(others) and m.total(steps) < _WORTH * min(costs)
+
+        known[name], compiled[name] = _measure(WAYS[name](step, (0,)), members, data, max_steps, fastest, alone)
     memory.write(known)
     way = min(known, key=lambda name: known[name].total(steps))
     plan = Plan(way, known, tuple(skipped), memory.members)
@@ -122,7 +129,12 @@ def _compilation(name: str, known: dict[str, Measured], members: int) -> float:
 
 
 def _measure(
-    many: Any, members: Callable[[], list[Any]], data: Any, max_steps: int, fastest: float
+    many: Any,
+    members: Callable[[], list[Any]],
+    data: Any,
+    max_steps: int,
+    fastest: float,
+    alone: Callable[[Measured], bool] = lambda measured: False,
 ) -> tuple[Measured, Many]:
     started = time.perf_counter()
     if hasattr(many, "lower"):  # one program for all members: what it needs is known before it runs
@@ -134,7 +146,12 @@ def _measure(
         jax.block_until_ready(compiled(members(), data, np.int32(1)))
     compile_seconds = time.perf_counter() - started
     num_steps, seconds = 1, _seconds(compiled, members(), data, 1)
-    while seconds < _TIMED_SECONDS and num_steps < max_steps and seconds / num_steps < 2 * fastest:
+    while (
+        seconds < _TIMED_SECONDS
+        and num_steps < max_steps
+        and seconds / num_steps < 2 * fastest
+        and not alone(Measured(compile_seconds, seconds / num_steps))
+    ):
         num_steps = min(max_steps, max(2 * num_steps, int(num_steps * _TIMED_SECONDS / seconds)))
         seconds = _seconds(compiled, members(), data, num_steps)
     return Measured(compile_seconds, seconds / num_steps), compiled
