@@ -129,9 +129,10 @@ def kernel_gradient(x: Array, g: Array, shape: tuple[int, ...], strides: Pair, p
 
     def add(i, total):
         part = lax.dynamic_index_in_dim(x, i, 1, keepdims=False), lax.dynamic_index_in_dim(g, i, 1, keepdims=False)
-        return total + _chunk_gradient(*part, shape, strides, pads, dilation)
+        return total + _chunk_gradient(*part, shape, strides, pads, dilation).astype(exact)
 
-    return lax.fori_loop(0, images // chunk, add, jnp.zeros(shape, x.dtype))
+    exact = jnp.promote_types(x.dtype, jnp.float32)
+    return lax.fori_loop(0, images // chunk, add, jnp.zeros(shape, exact)).astype(x.dtype)
 
 
 def _chunk_gradient(x, g, shape, strides, pads, dilation):

@@ -69,8 +69,9 @@ def _input_gradient(g, kernel, sizes, strides, pads, dilation):
 def _kernel_gradient(x, g, shape, strides, pads, dilation):
     """Products summed over images and places, [h, w, 1, C]: first over images, a few at a time, then over places.
 
-    A reduction to a number a channel is slow on XLA:CPU; adding images up is not.
+    A reduction to a number a channel is slow on XLA:CPU; adding images up is not. Sums are float32 at least.
     """
+    exact = jnp.promote_types(g.dtype, jnp.float32)
     images, outs = x.shape[0], g.shape[1:3]
     chunk = images
     while chunk % 2 == 0 and chunk * (x.size + g.size) * x.dtype.itemsize > _CHUNK_BYTES * images:
@@ -80,9 +81,9 @@ def _kernel_gradient(x, g, shape, strides, pads, dilation):
     taps = [(i * dilation[0], j * dilation[1]) for i in range(shape[0]) for j in range(shape[1])]
 
     def add(index, sums):
-        part, factor = (lax.dynamic_index_in_dim(a, index, 1, keepdims=False) for a in (x, g))
+        part, factor = (lax.dynamic_index_in_dim(a, index, 1, keepdims=False).astype(exact) for a in (x, g))
         return [total + shifted(part, tap, strides, outs) * factor for total, tap in zip(sums, taps, strict=True)]
 
-    zeros = jnp.zeros((chunk, *outs, g.shape[-1]), g.dtype)
+    zeros = jnp.zeros((chunk, *outs, g.shape[-1]), exact)
     sums = lax.fori_loop(0, images // chunk, add, [zeros] * len(taps))
-    return jnp.stack([total.sum((0, 1, 2)) for total in sums]).reshape(shape)
+    return jnp.stack([total.sum((0, 1, 2)) for total in sums]).reshape(shape).astype(g.dtype)

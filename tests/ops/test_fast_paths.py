@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from cnn_jax import ops
+from cnn_jax.ops import conv_gradients, depthwise
 from tests.once import ONCE
 
 dtypes = st.sampled_from(["float32", "bfloat16"])
@@ -76,6 +77,19 @@ def test_convolutions(case, dtype):
         x,
         kernel,
     )
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+def test_gradients_of_kernels_are_summed_in_float32(groups, monkeypatch):
+    """A thousand ones: bfloat16 cannot count beyond 256."""
+    monkeypatch.setattr(conv_gradients, "_CHUNK_BYTES_FEW_CHANNELS", 64)
+    monkeypatch.setattr(depthwise, "_CHUNK_BYTES", 64)
+    x, kernel = jnp.ones((1024, 3, 3, 8), jnp.bfloat16), jnp.ones((3, 3, 8 // groups, 8), jnp.bfloat16)
+
+    def total(kernel):
+        return ops.conv(x, kernel, padding="VALID", feature_group_count=groups).sum()
+
+    np.testing.assert_array_equal(jax.jit(jax.grad(total), compiler_options=ONCE)(kernel), 1024)
 
 
 @st.composite
