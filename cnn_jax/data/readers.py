@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.process
 import os
 import shutil
 import struct
@@ -82,9 +83,10 @@ class Readers:
 
     def _meet(self, now: Collection[int]) -> set[int]:
         """Keeps the processes that have begun to read, for the time when they have ended; which of them are alive."""
-        alive = {p.pid: p for p in multiprocessing.active_children() if p.pid is not None and p.pid in now}
-        self._processes |= alive
-        return set(alive)
+        # Taken before `active_children` forgets those that have ended: a reader may leave before it is first met.
+        started = tuple(multiprocessing.process._children)  # type: ignore[attr-defined]
+        self._processes |= {p.pid: p for p in started if p.pid in now}
+        return {p.pid for p in multiprocessing.active_children() if p.pid is not None and p.pid in now}
 
     def kill(self) -> None:
         """Ends what may not end by itself, a reader stopped or stuck in a system call."""

@@ -136,6 +136,18 @@ def test_one_of_two_readers_that_fails_is_named_though_it_began_last(split, monk
     ahead.close()
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_reader_that_left_before_it_was_met_is_named_with_its_exit_code(code):
+    readers = Readers(str)
+    worker = multiprocessing.get_context("spawn").Process(target=os._exit, args=(code,))
+    worker.start()
+    (Path(readers.directory) / str(worker.pid)).write_bytes(bytes(8))
+    assert worker.pid is not None
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # ended, and nobody has asked for it
+    with pytest.raises(DataError, match=rf"died \(exit code {code}\) while it was at 0"):
+        readers.check()
+
+
 def test_a_reader_that_has_ended_needs_no_ending():
     """Its number may be another process's by now."""
     readers = Readers(str)
