@@ -62,7 +62,9 @@ class Finding(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain JSON data."""
-        return {"verdict": self.verdict, "says": self.says, "compared": [row._asdict() for row in self.compared]}
+        # Comparing NumPy's numbers gives NumPy's truth, which JSON does not know.
+        compared = [row._asdict() | {"holds": bool(row.holds)} for row in self.compared]
+        return {"verdict": self.verdict, "says": self.says, "compared": compared}
 
 
 class Question(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from cnn_jax.errors import CheckpointError, ConfigError
@@ -11,7 +12,16 @@ from cnn_jax.main import main
 from cnn_jax.report.readme import regenerate
 from cnn_jax.sweep import cells as cells_module
 from cnn_jax.sweep import images as images_module
-from cnn_jax.sweep.claims import NOT_REPRODUCED, REPRODUCED, all_hold, compare, read_question, read_questions
+from cnn_jax.sweep.claims import (
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Compared,
+    Finding,
+    all_hold,
+    compare,
+    read_question,
+    read_questions,
+)
 from cnn_jax.sweep.ledger import complaints
 from tests.toy import toy_dataset
 
@@ -68,6 +78,15 @@ def folder(tmp_path):
     directory.mkdir()
     (directory / "sum.py").write_text(EXACT)
     return directory
+
+
+def test_findings_may_come_from_numpys_comparisons():
+    rows = (
+        Compared("MACs", "at most 1.01", 1.0, np.float64(1) <= 1.01),
+        Compared("MACs", 1, np.float64(2), np.bool_(False)),
+    )
+    written = json.loads(json.dumps(Finding(REPRODUCED, "1", rows).to_dict()))
+    assert [row["holds"] for row in written["compared"]] == [True, False]
 
 
 def test_a_docstring_is_read_as_data(folder):
