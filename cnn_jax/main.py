@@ -51,6 +51,8 @@ def _run(arguments: list[str], overrides: list[str], debug: bool) -> int:
         options = _parser().parse_args(arguments)
         if overrides and not options.takes_overrides:
             raise ConfigError(20, f"{options.command} takes no --config.KEY=VALUE")
+        if options.no_cache:
+            os.environ["CNN_JAX_NO_CACHE"] = "1"  # where the processes that are started see it too
         return options.run(options, overrides) or 0
     except CnnJaxError as error:
         if debug:
@@ -134,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     common = _Parser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    common.add_argument("--no_cache", action="store_true", help="compile everything anew, and keep nothing of it")
     for command in COMMANDS:
         sub = commands.add_parser(
             command.name, help=command.summary, description=command.summary, parents=[common], allow_abbrev=False

@@ -15,8 +15,8 @@ Cost: 15 runs of three 3x3 convolutions on 10,000 images of CIFAR-10, 10 epochs.
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
 
 Pooling against strides comes out as published, padding the other way round: at equal cost the unpadded network has 1.45
-times the features, and over three convolutions on 32 pixels these are worth more than the border. Where a network is so
-deep that nothing would be left of the maps, padding has no rival at equal depth; ten convolutions on 64 pixels would tell.
+times the features, and over three convolutions on 32 pixels these are worth more than the border. The advice may hold
+for networks so deep that little is left of unpadded maps: ten convolutions on 64 pixels would tell.
 """
 
 from __future__ import annotations

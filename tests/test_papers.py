@@ -77,7 +77,7 @@ def test_a_step_of_the_full_network_fits_together(path):
         "image": jax.ShapeDtypeStruct((images, size, size, channels), jnp.uint8),
         "label": jax.ShapeDtypeStruct((images,), jnp.int32),
     }
-    after, metrics, finite = jax.eval_shape(program.run_steps, state, data, jnp.int32(1))
+    after, metrics, finite = jax.eval_shape(program.steps, state, data, jnp.int32(1))
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), state
     )

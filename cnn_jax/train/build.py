@@ -25,6 +25,7 @@ from cnn_jax.train.cache import runs_once
 from cnn_jax.train.epoch import RunSteps, make_steps
 from cnn_jax.train.evaluation import Evaluate
 from cnn_jax.train.feed import steps_per_block
+from cnn_jax.train.kept import Shelf
 from cnn_jax.train.optim import make_optimizer
 from cnn_jax.train.parallel import Layout, make_layout
 from cnn_jax.train.paths import check_patterns
@@ -105,6 +106,7 @@ class Program(NamedTuple):
         learning_rate: the schedule.
         total_steps: length of the run.
         max_steps: the longest call.
+        shelf: what is kept of it for other processes.
     """
 
     model: Any
@@ -120,6 +122,7 @@ class Program(NamedTuple):
     learning_rate: Any
     total_steps: int
     max_steps: int
+    shelf: Shelf
 
     @property
     def task(self) -> Task:
@@ -139,8 +142,8 @@ def _make_task(config: Any, spec: DataSpec, model: Any) -> Task:
     )
 
 
-def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
-    """The model that the config names, for this data, and its task.
+def build_task(config: Any, spec: DataSpec, shelf: Shelf | None = None) -> tuple[Any, Task]:
+    """The model that the config names, for this data, and its task; `shelf` keeps the shapes of the program.
 
     Raises:
         ConfigError: unknown model or keyword.
@@ -150,16 +153,19 @@ def build_task(config: Any, spec: DataSpec) -> tuple[Any, Task]:
     keywords.setdefault("num_classes", len(spec.classes))
     model = models.create(keywords.pop("name"), **keywords)
     task = _make_task(config, spec, model)
-    variables = jax.eval_shape(task.init, jax.random.key(0))
-    image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.uint8)
-    outputs = jax.eval_shape(task.predict, variables, image).shape[-1]
+
+    def shapes() -> tuple[Any, int]:
+        variables = jax.eval_shape(task.init, jax.random.key(0))
+        image = jax.ShapeDtypeStruct((1, *spec.image_shape), jnp.uint8)
+        return variables["params"], jax.eval_shape(task.predict, variables, image).shape[-1]
+
+    params, outputs = (shelf or Shelf()).value("shapes", shapes)
     if outputs < len(spec.classes):
         raise ConfigError(
             102,
             f"{config.model.name} has {outputs} outputs, {spec.name} {len(spec.classes)} classes: "
             f"set config.model.num_classes={len(spec.classes)}, or leave it out",
         )
-    params = variables["params"]
     check_patterns(params, config.freeze, "freeze")
     check_patterns(params, config.init_layers, "init_layers")
     for key in PATTERN_GROUPS:
@@ -198,7 +204,8 @@ def _build(config_json: str, scalars: tuple[str, ...], spec_json: str) -> Progra
             12, f"config.batch_size={batch_size} is more than the {num_examples} training images: set at most so many"
         )
     _check_against_data(config, spec)
-    model, task = build_task(config, spec)
+    shelf = Shelf(config_json, *scalars, spec_json)
+    model, task = build_task(config, spec, shelf)
     total_steps = total_steps_of(config, num_examples)
 
     def recipe_of(config: Any, task: Task, at: Any = None) -> Recipe:
@@ -251,20 +258,22 @@ def _build(config_json: str, scalars: tuple[str, ...], spec_json: str) -> Progra
             )
 
     initial = jax.jit(create, compiler_options=runs_once())
+    run_steps = layout.compile(steps, rows=spec.streamed)
     return Program(
         model,
         recipe,
         augment,
         num_classes,
         layout,
-        initial,
-        jax.eval_shape(initial, jnp.int32(0), arrays_of(dict.fromkeys(scalars, 0.0))),
-        layout.compile(steps, rows=spec.streamed),
+        shelf.function("initial", initial),
+        shelf.value("state", lambda: jax.eval_shape(initial, jnp.int32(0), arrays_of(dict.fromkeys(scalars, 0.0)))),
+        run_steps if layout.mapped else shelf.function("steps", run_steps),
         steps,
-        Evaluate(task, batch_size=batch_size // config.accumulate, layout=layout),
+        Evaluate(task, batch_size=batch_size // config.accumulate, layout=layout, shelf=shelf),
         _schedule_of(config, spec),
         total_steps,
         max_steps,
+        shelf,
     )
 
 

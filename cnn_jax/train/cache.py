@@ -14,19 +14,25 @@ def user_cache() -> Path:
     return Path(os.environ.get("CNN_JAX_CACHE") or Path.home() / ".cache" / "cnn_jax")
 
 
-def use_compilation_cache() -> Path:
+def use_compilation_cache() -> None:
     """Turns the cache on, for short compilations too: a sweep is made of them.
 
     The directory is `$CNN_JAX_CACHE/xla`, by default `~/.cache/cnn_jax/xla`. A cache that the user chose through
-    `JAX_COMPILATION_CACHE_DIR` stays.
+    `JAX_COMPILATION_CACHE_DIR` stays. `--no_cache` keeps it off, by `CNN_JAX_NO_CACHE=1` for the processes that are
+    started as well; so does `JAX_ENABLE_COMPILATION_CACHE=0`.
     """
-    chosen = jax.config.values["jax_compilation_cache_dir"]
-    if not chosen:
-        chosen = str(user_cache() / "xla")
-        jax.config.update("jax_compilation_cache_dir", chosen)
+    if os.environ.get("CNN_JAX_NO_CACHE"):
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    if not jax.config.values["jax_compilation_cache_dir"]:
+        jax.config.update("jax_compilation_cache_dir", str(user_cache() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return Path(chosen)
+
+
+def caches() -> bool:
+    """Whether what is compiled is kept for other processes."""
+    return bool(jax.config.values["jax_enable_compilation_cache"] and jax.config.values["jax_compilation_cache_dir"])
 
 
 def runs_once() -> dict[str, int]:

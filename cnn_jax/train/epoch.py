@@ -80,6 +80,7 @@ def make_steps(
             image, label = layout.constrain((image, label))
             return augment(augment_key, epoch, index, {"image": image, "label": label})
 
+        @functools.partial(jax.jit, inline=True)  # traced once, for its shapes and for the loop
         def step(state: TrainState) -> tuple[TrainState, Metrics]:
             with nn.cross_replica(axis_name):
                 return train_step(state, functools.partial(part_of, state.step), recipe=recipe, axis_name=axis_name)

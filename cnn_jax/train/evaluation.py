@@ -13,6 +13,7 @@ from cnn_jax.data.lazy import LazyImages
 from cnn_jax.tasks import Batch, Metrics, Task, Variables
 from cnn_jax.train.cache import runs_often
 from cnn_jax.train.feed import EvaluationFeed
+from cnn_jax.train.kept import Shelf
 from cnn_jax.train.parallel import Layout
 from cnn_jax.train.together import Way
 
@@ -32,9 +33,10 @@ class Evaluate:
         task: what is measured.
         batch_size: examples in one batch over all devices.
         layout: the devices. Evaluation is one program over the mesh also where training is mapped.
+        shelf: keeps what is compiled for other processes.
     """
 
-    def __init__(self, task: Task, *, batch_size: int, layout: Layout):
+    def __init__(self, task: Task, *, batch_size: int, layout: Layout, shelf: Shelf | None = None):
         self._batch_size = batch_size
         self._layout = mesh = layout._replace(mapped=False)
 
@@ -43,6 +45,7 @@ class Evaluate:
 
         def evaluate_batches(variables: Variables, data: Batch, first: jax.Array, last: jax.Array) -> Metrics:
             num_examples = len(data["label"])
+            metrics = jax.jit(task.metrics, inline=True)  # traced once, for its shapes and for the loop
 
             def batch_at(i: jax.Array) -> Batch:
                 index = i * batch_size + jnp.arange(batch_size)
@@ -52,9 +55,9 @@ class Evaluate:
                 return mesh.constrain(batch)
 
             def body(i: jax.Array, sums: Metrics) -> Metrics:
-                return jax.tree.map(jnp.add, sums, task.metrics(variables, batch_at(i)))
+                return jax.tree.map(jnp.add, sums, metrics(variables, batch_at(i)))
 
-            sums = jax.eval_shape(lambda: task.metrics(variables, batch_at(jnp.int32(0))))
+            sums = jax.eval_shape(lambda: metrics(variables, batch_at(jnp.int32(0))))
             return jax.lax.fori_loop(first, last, body, zeros(sums))
 
         def add_batch(variables: Variables, sums: Metrics, batch: Batch) -> Metrics:
@@ -64,7 +67,8 @@ class Evaluate:
             return zeros(jax.eval_shape(task.metrics, variables, batch))
 
         self._batches = evaluate_batches
-        self._evaluate_batches = jax.jit(evaluate_batches, out_shardings=mesh.replicated, compiler_options=runs_often())
+        batches = jax.jit(evaluate_batches, out_shardings=mesh.replicated, compiler_options=runs_often())
+        self._evaluate_batches = (shelf or Shelf()).function("evaluate", batches)
         self._add_batch = jax.jit(
             add_batch, donate_argnums=(1,), out_shardings=mesh.replicated, compiler_options=runs_often()
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import time
 from collections.abc import Iterable
@@ -14,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.errors import CheckpointError, ConfigError
-from cnn_jax.tasks import Task
 from cnn_jax.train.build import DataSpec, Program
 from cnn_jax.train.checkpoint import KEEP, Checkpoints
 from cnn_jax.train.feed import host_bytes
@@ -87,7 +85,7 @@ def preflight(program: Program, config: Any, spec: DataSpec, workdir: Path, *, m
         sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         state_bytes,
         data_bytes,
-        _activations(program.task, _part(program, config), spec.image_shape),
+        program.shelf.value("activations", lambda: _activations(program, _part(program, config), spec.image_shape)),
         free_memory(program.layout.local_devices[0]),
         _COPIES * state_bytes,
         shutil.disk_usage(next(p for p in (workdir, *workdir.absolute().parents) if p.exists())).free,
@@ -146,24 +144,19 @@ def _part(program: Program, config: Any) -> int:
     return config.batch_size // config.accumulate // program.layout.num_devices
 
 
-@functools.lru_cache(maxsize=2)
-def _activations(task: Task, images: int, image_shape: tuple[int, ...]) -> int:
-    """What the backward pass of so many images reads: the residuals of the traced gradient.
-
-    Runs that share a program trace once.
-    """
-    key = jax.random.key(0)
-    variables = jax.eval_shape(task.init, key)
-    model_state = {name: collection for name, collection in variables.items() if name != "params"}
+def _activations(program: Program, images: int, image_shape: tuple[int, ...]) -> int:
+    """What the backward pass of so many images reads: the residuals of the traced gradient."""
+    state = program.abstract_state
     batch = {
         "image": jax.ShapeDtypeStruct((images, *image_shape), jnp.uint8),
         "label": jax.ShapeDtypeStruct((images,), jnp.int32),
     }
 
     def residuals(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
-        return jax.vjp(lambda p: task.loss({"params": p, **model_state}, batch, key)[0], params)[1]
+        return jax.vjp(lambda p: program.task.loss({"params": p, **model_state}, batch, key)[0], params)[1]
 
-    return _bytes(jax.tree.leaves(jax.eval_shape(residuals, variables["params"], model_state, batch, key)))
+    found = jax.eval_shape(residuals, state.params, state.model_state, batch, jax.random.key(0))
+    return _bytes(jax.tree.leaves(found))
 
 
 def _bytes(leaves: Iterable[Any]) -> int:

@@ -72,7 +72,7 @@ def write_environment(workdir: Path) -> None:
             "cpu_count": os.cpu_count(),
             "machine": platform.machine(),
             "python": platform.python_version(),
-            "versions": {name: _version(name) for name in _PACKAGES},
+            "versions": versions(),
             "xla_flags": os.environ.get("XLA_FLAGS", ""),
         },
     )
@@ -104,6 +104,11 @@ def write_json(file: Path, value: Any) -> None:
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of this package and of what it stands on; None where one is not installed."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str | None:

@@ -164,6 +164,6 @@ def test_everything_at_once_can_be_traced_in_a_step():
         "label": jax.ShapeDtypeStruct((150,), jnp.int32),
     }
     state = program.abstract_state
-    after, metrics, _ = jax.eval_shape(program.run_steps, state, data, jax.ShapeDtypeStruct((), jnp.int32))
+    after, metrics, _ = jax.eval_shape(program.steps, state, data, jax.ShapeDtypeStruct((), jnp.int32))
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert {"loss", "accuracy"} <= metrics.keys()

@@ -1,0 +1,246 @@
+"""Programs kept from one process to the next, found by what they were made of and not traced again.
+
+JAX's compilation cache saves XLA's work but has to trace and lower a program to find it, which of a second launch of a
+sweep is nearly all the time. Here a program is found by the hash of its config and of its data's description, of this
+package's source, the versions beneath it, the devices and the options. Where any of these has changed it is traced, and
+where the program is the same all the same, its executable is found by the program's own hash.
+
+What is kept are executables: what runs after a second launch are the very instructions that ran after the first one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import pickle
+import platform
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+from jax.experimental import serialize_executable
+
+from cnn_jax.ops.plain import is_plain
+from cnn_jax.ops.product_conv import is_product
+from cnn_jax.train.cache import caches, runs_often, user_cache
+from cnn_jax.train.workdir import versions
+
+_T = TypeVar("_T")
+_DIGEST = hashlib.sha256
+_PACKAGE = Path(__file__).parents[1]
+
+
+class Shelf:
+    """What is kept of one program.
+
+    Args:
+        made_of: the texts that decide what it is, in this version of the package; nothing outlives the process where
+            there are none.
+    """
+
+    def __init__(self, *made_of: str):
+        self._made_of = made_of
+        self._values: dict[str, Any] = {}
+
+    @functools.cached_property
+    def _source(self) -> str:
+        return _source()
+
+    def value(self, name: str, make: Callable[[], _T]) -> _T:
+        """What `make()` gives, a small value that can be pickled; it is asked once."""
+        if name not in self._values:
+            file = self.file("value", name)
+            found = _read(file)
+            if found is None:
+                found = (make(),)
+                _write(file, found)
+            self._values[name] = found[0]
+        return self._values[name]
+
+    def function(self, name: str, jitted: Any) -> Any:
+        """The compiled function, as `jitted` but for forms that `jax.stages.Compiled` does not have."""
+        kept = self._made_of and caches() and jax.process_count() == 1
+        return Kept(jitted, name, self) if kept else jitted
+
+    def file(self, *what: str) -> Path | None:
+        """Where something of the program is kept, or None where nothing is."""
+        if not self._made_of or not caches():
+            return None
+        return user_cache() / "programs" / _hash(*self._made_of, self._source, *_environment(), *what)
+
+
+class Kept:
+    """A function under `jax.jit` whose executables are kept.
+
+    Args:
+        jitted: the function.
+        name: its name among the functions of its program.
+        shelf: of the program.
+    """
+
+    def __init__(self, jitted: Any, name: str, shelf: Shelf):
+        self._jitted, self._name, self._shelf = jitted, name, shelf
+        self._compiled: dict[Any, Any] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        """Runs the function. It is no part of other functions: these have it uncompiled."""
+        leaves, tree = jax.tree.flatten(args)
+        kind = tree, *((x.shape, x.dtype, getattr(x, "sharding", None)) for x in leaves)
+        if kind not in self._compiled:
+            self._compiled[kind] = self._find(args, list(map(str, kind)))
+        return self._compiled[kind](*args)
+
+    def lower(self, *args: Any) -> Any:
+        """As of `jax.jit`."""
+        return self._jitted.lower(*args)
+
+    def _cache_size(self) -> int:
+        """Kinds of arguments that it was called with, as of `jax.jit`."""
+        return len(self._compiled)
+
+    def _find(self, args: Any, kind: Sequence[str]) -> Any:
+        pointer = self._shelf.file(self._name, *kind)
+        place = _read(pointer)
+        compiled = None if place is None else _load(place)
+        if compiled is not None:
+            return compiled
+        lowered = self._jitted.lower(*args)
+        trees = (str(lowered.in_tree), str(lowered.out_tree))
+        place = f"executables/{_hash(*_environment(), self._name, *kind, *trees, lowered.as_text())}"
+        compiled = _load(place)
+        if compiled is None:
+            with _apart_from_xlas_cache() as was_there:
+                compiled = lowered.compile()
+            if was_there or not _save(place, compiled):
+                return compiled
+        _write(pointer, place)
+        return compiled
+
+
+def _load(place: str) -> Any:
+    found = _read(user_cache() / place)
+    if found is None:
+        return None
+    executable, trees, ids = found
+    devices = {device.id: device for device in jax.devices()}
+    with contextlib.suppress(Exception):  # whatever a version of XLA says of what it does not take
+        chosen = [devices[number] for number in ids]
+        return serialize_executable.deserialize_and_load(executable, *trees, execution_devices=chosen)
+    return None
+
+
+def _save(place: str, compiled: Any) -> bool:
+    """Whether it was kept: not everything can be, such as a program with large constants."""
+    try:
+        executable, *trees = serialize_executable.serialize(compiled)
+        shardings = jax.tree.leaves(compiled.input_shardings)
+        ids = sorted(device.id for device in shardings[0].device_set)
+        return _write(user_cache() / place, (executable, trees, ids))
+    except Exception:  # whatever a version of JAX says of what it cannot write down
+        return False
+
+
+def _read(file: Path | None) -> Any:
+    """What a file holds, or None where it is missing, damaged, or of another time."""
+    with contextlib.suppress(Exception):  # unpickling raises anything
+        content = b"" if file is None else file.read_bytes()
+        digest, payload = content[: _DIGEST().digest_size], content[_DIGEST().digest_size :]
+        if payload and _DIGEST(payload).digest() == digest:
+            return pickle.loads(payload)
+    return None
+
+
+def _write(file: Path | None, value: Any) -> bool:
+    """Writes a file whole or not at all; whether it did: a full disk is not what a run ends of."""
+    if file is None:
+        return False
+    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
+    try:
+        payload = pickle.dumps(value)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(_DIGEST(payload).digest() + payload)
+        partial.replace(file)
+    except (OSError, pickle.PicklingError):
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return True
+
+
+def _hash(*lines: str) -> str:
+    digest = _DIGEST()
+    for line in lines:
+        digest.update(f"{len(line)}\n{line}".encode())
+    return digest.hexdigest()
+
+
+_ELSEWHERE = ("dir", "cache", "logging", "log_", "traceback")
+
+
+def _environment() -> tuple[str, ...]:
+    """All that decides what a program becomes, but for its source."""
+    # Directories, caches and logs, which change nothing, are left out; of the rest each may.
+    options = {k: v for k, v in jax.config.values.items() if not any(word in k for word in _ELSEWHERE)}
+    return (*_machine(), str(sorted(runs_often().items())), str(options), str((is_plain(), is_product())))
+
+
+@functools.cache
+def _machine() -> tuple[str, ...]:
+    device = jax.devices()[0]
+    flags = ""
+    with contextlib.suppress(OSError):
+        flags = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
+    kinds = [(device.id, device.device_kind, device.process_index) for device in jax.devices()]
+    chosen = {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")}
+    beneath = (platform.machine(), platform.python_version(), *sorted(versions().items()))
+    return str(beneath), device.client.platform_version, str(kinds), flags, str(chosen)
+
+
+def _source() -> str:
+    """Of this package, as it is on the disk now: whoever edits it while a notebook runs gets what was edited."""
+    files = sorted(_PACKAGE.rglob("*.py"))
+    return _content(tuple((str(file), stat.st_mtime_ns, stat.st_size) for file in files for stat in (file.stat(),)))
+
+
+@functools.lru_cache(maxsize=1)
+def _content(files: tuple[tuple[str, int, int], ...]) -> str:
+    contents = ((Path(name).relative_to(_PACKAGE), _DIGEST(Path(name).read_bytes())) for name, *_ in files)
+    return _hash(*(f"{name} {digest.hexdigest()}" for name, digest in contents))
+
+
+_one_at_a_time = threading.Lock()
+_hits: list[str] = []
+
+
+@contextlib.contextmanager
+def _apart_from_xlas_cache() -> Iterator[list[str]]:
+    """Within, what is compiled is not written to JAX's cache; filled with what was found there.
+
+    An executable that was read cannot be written again: XLA:CPU leaves out functions of it, and it fails when it runs.
+    """
+    _listen()
+    name = "jax_persistent_cache_min_compile_time_secs"
+    with _one_at_a_time:
+        before, hits = jax.config.values[name], len(_hits)
+        found: list[str] = []
+        jax.config.update(name, float("inf"))
+        try:
+            yield found
+        finally:
+            jax.config.update(name, before)
+            found.extend(_hits[hits:])
+
+
+@functools.cache
+def _listen() -> None:
+    def heard(event: str, **_: Any) -> None:
+        if event == "/jax/compilation_cache/cache_hits":
+            _hits.append(event)
+
+    jax.monitoring.register_event_listener(heard)
