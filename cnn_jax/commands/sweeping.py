@@ -42,7 +42,9 @@ def _sweep(options: argparse.Namespace, overrides: list[str]) -> int:
     from cnn_jax.sweep.grid import check_cells, experiment_file, read_experiment
     from cnn_jax.sweep.plan import make_plan
     from cnn_jax.sweep.rungs import climb, known, read_rungs
+    from cnn_jax.train.cache import use_compilation_cache
 
+    use_compilation_cache()
     workdir, images = Path(options.workdir), {}
     launcher = None if options.dry_run else launcher_of(options, overrides)
     file = experiment_file(options.experiment)

@@ -16,6 +16,7 @@ from cnn_jax.sweep import hyper
 from cnn_jax.sweep.cells import ARM, Cell, fault_in
 from cnn_jax.sweep.images import Images, images_of
 from cnn_jax.sweep.space import LABEL, Settings, Space
+from cnn_jax.train.kept import Shelf
 
 
 def read_experiment(path: str | Path, overrides: Iterable[str] = ()) -> list[Cell]:
@@ -75,7 +76,12 @@ def check_cells(
         DataError: the data has to be read to know the size of its images, and cannot be.
     """
     known = {} if known is None else known
-    named = (analysis.Cell(cell.id, model_name(cell.config), images_of(cell.config, known).shape) for cell in cells)
+    named = (
+        analysis.Cell(cell.id, model_name(cell.config), images.shape)
+        for cell in cells
+        for images in (images_of(cell.config, known),)
+        if strict or not network_shelf(cell.config, images).has(TOTALS)
+    )
     problems = {problem.cell: problem for problem in analysis.check(named, strict=strict)}
     legal = [cell for cell in cells if cell.id not in problems]
     found = {}
@@ -85,6 +91,15 @@ def check_cells(
             neighbours = problem.neighbours or _nearest(cell, legal)
             found[cell.id] = dataclasses.replace(problem, cell=cell.label, neighbours=neighbours)
     return found
+
+
+TOTALS = "totals"
+"""Under this name the totals of a network are kept; a network that has them is legal."""
+
+
+def network_shelf(config: Any, images: Images) -> Shelf:
+    """What is kept of the network of a cell for the next launch of its sweep, beside its programs."""
+    return Shelf("network", model_name(config), str(images.shape), str(images.classes))
 
 
 def model_name(config: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from cnn_jax import analysis, models
 from cnn_jax.schema import DATA_KEYS
 from cnn_jax.sweep.cells import Cell, is_done, last_notes
-from cnn_jax.sweep.grid import model_name
+from cnn_jax.sweep.grid import TOTALS, model_name, network_shelf
 from cnn_jax.sweep.images import Images, images_of
 from cnn_jax.train.build import program_key, total_steps_of
 from cnn_jax.train.workdir import DONE, read_json
@@ -133,9 +133,13 @@ class _Cost(NamedTuple):
 def _costs(cell: Cell, known: dict[str, Images], totals: dict[str, dict[str, Any]]) -> _Cost:
     config, images = cell.config, images_of(cell.config, known)
     key = json.dumps([model_name(config), images.shape, images.classes])
-    if key not in totals:
+
+    def counted() -> dict[str, Any]:
         keywords = {"num_classes": images.classes, **config.model}
-        totals[key] = analysis.totals(models.create(keywords.pop("name"), **keywords), images.shape)
+        return analysis.totals(models.create(keywords.pop("name"), **keywords), images.shape)
+
+    if key not in totals:
+        totals[key] = network_shelf(config, images).value(TOTALS, counted)
     total = totals[key]
     steps = total_steps_of(config, images.sizes["train"])
     seen = steps * config.batch_size

@@ -62,6 +62,10 @@ class Shelf:
             self._values[name] = found[0]
         return self._values[name]
 
+    def has(self, name: str) -> bool:
+        """Whether the value of this name is there, from this process or another."""
+        return name in self._values or _read(self.file("value", name)) is not None
+
     def function(self, name: str, jitted: Any) -> Any:
         """The compiled function, as `jitted` but for forms that `jax.stages.Compiled` does not have."""
         kept = self._made_of and caches() and jax.process_count() == 1
@@ -204,8 +208,10 @@ def _machine() -> tuple[str, ...]:
 
 def _source() -> str:
     """Of this package, as it is on the disk now: whoever edits it while a notebook runs gets what was edited."""
-    files = sorted(_PACKAGE.rglob("*.py"))
-    return _content(tuple((str(file), stat.st_mtime_ns, stat.st_size) for file in files for stat in (file.stat(),)))
+    names = sorted(
+        os.path.join(folder, name) for folder, _, names in os.walk(_PACKAGE) for name in names if name.endswith(".py")
+    )
+    return _content(tuple((name, stat.st_mtime_ns, stat.st_size) for name in names for stat in (os.stat(name),)))
 
 
 @functools.lru_cache(maxsize=1)

@@ -27,6 +27,8 @@ from cnn_jax.train.workdir import DATASET, DONE, check_workdir, open_workdir, re
 
 # A call this long answers a signal in time; the GPU's and TPU's are shorter anyway.
 _SECONDS_PER_CALL = 2.0
+# File systems that gave back a checkpoint as it was written: the next cell of a sweep need not try again.
+_SOUND: set[int] = set()
 
 
 def train(
@@ -117,8 +119,9 @@ def _train(
         run = TrainingRun(config, workdir, program, held_out, num_examples, listener, stop, processes)
         closing.callback(run.close)
         processes.barrier("looked for checkpoints")
-        if run.fresh and processes.first:
+        if run.fresh and processes.first and (disk := workdir.stat().st_dev) not in _SOUND:
             seconds = try_checkpoint(run.checkpoints, program.layout.fetch(run.state))
+            _SOUND.add(disk)
             listener.note(f"a checkpoint saved and restored in {seconds:.2f} s")
         data = _training_data(run, dataset)
         closing.callback(data.close)
