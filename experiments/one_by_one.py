@@ -12,6 +12,10 @@ Cost: 15 runs at an eighth of the features, with batch norm so that all three tr
     cnn-jax claims --run one_by_one --config.data=folder:PATH
 
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
+
+Here the shallowest has the least error, and 1x1 and 3x3 are alike: after 500 steps depth still costs more than it
+gives, and of 32 pixels the last stages see 4x4 and 2x2, where a window of three is nearly one of one. Networks of full
+width on 64 pixels and more, trained until none improves, would tell.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from cnn_jax.train.cache import runs_often
 from cnn_jax.train.feed import EvaluationFeed
 from cnn_jax.train.kept import Shelf
 from cnn_jax.train.parallel import Layout
-from cnn_jax.train.together import Way
+from cnn_jax.train.together import WAYS
 
 EvaluationData = Batch | EvaluationFeed
 """A split on the devices, `{"image": uint8 [N, H, W, C], "label": int32 [N]}`, or the batches of one in its files."""
@@ -66,9 +66,9 @@ class Evaluate:
         def no_sums(variables: Variables, batch: Batch) -> Metrics:
             return zeros(jax.eval_shape(task.metrics, variables, batch))
 
-        self._batches = evaluate_batches
+        self._batches, self._shelf = evaluate_batches, shelf or Shelf()
         batches = jax.jit(evaluate_batches, out_shardings=mesh.replicated, compiler_options=runs_often())
-        self._evaluate_batches = (shelf or Shelf()).function("evaluate", batches)
+        self._evaluate_batches = self._shelf.function("evaluate", batches)
         self._add_batch = jax.jit(
             add_batch, donate_argnums=(1,), out_shardings=mesh.replicated, compiler_options=runs_often()
         )
@@ -87,9 +87,9 @@ class Evaluate:
         calls = (self._evaluate_batches(variables, data, *call) for call in self._calls(data))
         return _means(calls, len(data["label"]))
 
-    def of_many(self, way: Way) -> Callable[[list[Variables], Batch], list[dict[str, float]]]:
-        """The same for the variables of several members, computed together; of a split on the device."""
-        many = way(self._batches, ())
+    def of_many(self, way: str) -> Callable[[list[Variables], Batch], list[dict[str, float]]]:
+        """The same for the variables of several members, together in a way of `WAYS`; of a split on the device."""
+        many = self._shelf.function(f"evaluate by {way}", WAYS[way](self._batches, ()))
 
         def evaluate(variables: list[Variables], data: Batch) -> list[dict[str, float]]:
             calls = [many(variables, data, *call) for call in self._calls(data)]

@@ -67,8 +67,8 @@ class Shelf:
         return name in self._values or _read(self.file("value", name)) is not None
 
     def function(self, name: str, jitted: Any) -> Any:
-        """The compiled function, as `jitted` but for forms that `jax.stages.Compiled` does not have."""
-        kept = self._made_of and caches() and jax.process_count() == 1
+        """The function, kept; as it is where nothing is kept, or where it is no function under `jax.jit`."""
+        kept = self._made_of and caches() and jax.process_count() == 1 and hasattr(jitted, "lower")
         return Kept(jitted, name, self) if kept else jitted
 
     def file(self, *what: str) -> Path | None:

@@ -156,7 +156,7 @@ class _Population:
         ]
         self.outcomes: list[Outcome | None] = [None] * len(members)
         self.way, self._many = self._choose(way)
-        self._evaluate = program.evaluate.of_many(WAYS[self.way]) if self.way.startswith("vmap") else None
+        self._evaluate = program.evaluate.of_many(self.way) if self.way.startswith("vmap") else None
 
     def _choose(self, way: str | None) -> tuple[str, Many]:
         program, first = self.programs[0], self.runs[0]
@@ -177,7 +177,7 @@ class _Population:
             first.listener.note(str(plan))
             way = plan.way
         else:
-            many = WAYS[way](program.steps, (0,))
+            many = program.shelf.function(f"steps of {len(self.runs)} by {way}", WAYS[way](program.steps, (0,)))
         for run in self.runs:
             run.meta["way"] = way
         if way == "calls" and jax.local_device_count() == 1:
