@@ -69,7 +69,7 @@ def judge_order(
     )
     arms = dict.fromkeys(arm for pair in pairs for arm in pair)
     told = [f"{arm} {_interval(by_seed(results, arm, column))}" for arm in arms]
-    told += [f"{arm} {mean_interval(by_seed(results, arm, column)).mean:.4g}" for arm in beside]
+    told += [f"{arm} {_interval(by_seed(results, arm, column))}" for arm in beside]
     says = f"{what}: {', '.join(told)}"
     return Finding(_verdict(list(found.values())), says, rows)
 

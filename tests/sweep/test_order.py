@@ -92,5 +92,5 @@ def test_a_claim_of_parts_holds_if_all_do(verdicts, expected):
 
 def test_arms_beside_are_told_and_decide_nothing():
     alone, with_others = (judge_order(results(a=A, b=B, noisy=NOISY), [("a", "b")], beside=b) for b in ((), ("noisy",)))
-    assert with_others.says == f"{alone.says}, noisy 11"
+    assert with_others.says == f"{alone.says}, noisy 11 ± 3.2"
     assert with_others._replace(says="") == alone._replace(says="")
