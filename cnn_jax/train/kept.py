@@ -110,20 +110,28 @@ class Kept:
     def _find(self, args: Any, kind: Sequence[str]) -> Any:
         pointer = self._shelf.file(self._name, *kind)
         place = _read(pointer)
-        compiled = None if place is None else _load(place)
+        compiled = _load(place) if place else None
         if compiled is not None:
             return compiled
         lowered = self._jitted.lower(*args)
+        if pointer is None or place == _CANNOT_BE_KEPT:
+            return lowered.compile()
         trees = (str(lowered.in_tree), str(lowered.out_tree))
         place = f"executables/{_hash(*_environment(), self._name, *kind, *trees, lowered.as_text())}"
         compiled = _load(place)
         if compiled is None:
             with _apart_from_xlas_cache() as was_there:
                 compiled = lowered.compile()
-            if was_there or not _save(place, compiled):
+            if was_there:
                 return compiled
+            if not _save(place, compiled):
+                place = _CANNOT_BE_KEPT
         _write(pointer, place)
         return compiled
+
+
+_CANNOT_BE_KEPT = ""
+"""Where a program stands that this version of JAX or this backend cannot write down: JAX's own cache has it."""
 
 
 def _load(place: str) -> Any:

@@ -161,6 +161,33 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache):
     assert Shelf("a program").value("shapes", lambda: 3) == 3
 
 
+def test_what_cannot_be_written_down_is_left_to_jaxs_cache(cache, monkeypatch):
+    def refuse(compiled):
+        raise NotImplementedError
+
+    monkeypatch.setattr(kept.serialize_executable, "serialize", refuse)
+    left_alone = []
+    apart = kept._apart_from_xlas_cache
+
+    def told():
+        left_alone.append(False)
+        return apart()
+
+    monkeypatch.setattr(kept, "_apart_from_xlas_cache", told)
+    for _ in range(3):
+        function, traces = counting(Shelf("a program"))
+        np.testing.assert_array_equal(function(X)["y"], 2 * X)
+        assert len(traces) == 1
+    assert left_alone == [False], "the first time it is not known yet"
+
+
+def test_a_cache_that_is_turned_off_gets_nothing(cache):
+    function, _ = counting(Shelf("a program"))
+    jax.config.update("jax_compilation_cache_dir", None)
+    np.testing.assert_array_equal(function(X)["y"], 2 * X)
+    assert not cache.exists()
+
+
 def test_nothing_is_kept_without_a_cache(cache):
     jax.config.update("jax_compilation_cache_dir", None)
     function, _ = counting(Shelf("a program"))
