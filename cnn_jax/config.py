@@ -192,7 +192,10 @@ def _checked(key: str, value: Any) -> Any:
     if int in field.types and float not in field.types and isinstance(value, float) and value.is_integer():
         value = int(value)  # 1e5 is how people write a whole number of steps
     if float in field.types and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 2**1000 else math.inf  # a learning rate of 1e20 comes back from JSON whole
+        try:
+            value = float(value)  # a learning rate of 1e20 comes back from JSON whole
+        except OverflowError:
+            value = math.inf
     wrong_type = not isinstance(value, field.types) or (isinstance(value, bool) and bool not in field.types)
     if wrong_type or (isinstance(value, float) and not math.isfinite(value)) or not field.legal(value):
         wanted = field.says or " or ".join(t.__name__ for t in field.types)

@@ -168,6 +168,14 @@ _ANY = st.one_of(
 )
 
 
+@pytest.mark.parametrize("value", [1.0715086071862673e301, 1.7976931348623157e308])
+def test_the_largest_numbers_come_back_from_json(value):
+    config = resolve({"total_epochs": 1, "aux_weight": value})
+    assert resolve(json.loads(canonical_json(config))).aux_weight == value
+    with pytest.raises(ConfigError, match="aux_weight"):
+        resolve({"total_epochs": 1, "aux_weight": 2**1024})
+
+
 @settings(max_examples=300, deadline=None)
 @given(key=st.sampled_from(sorted(SCHEMA)) | st.text(max_size=12), value=_ANY)
 def test_fuzzed_values_are_taken_or_refused_by_name(key, value):

@@ -65,7 +65,7 @@ def test_options_and_usage_of_one_command():
     parser = parsers()["verify-resume"]
     assert ("`--steps=T`", "`20`", "how many steps to train (default 20)") in options(parser)
     assert ("`--config=FILE`", "required", "a config file, FILE.py:ARG, or W/config.json") in options(parser)
-    assert usage(parser).startswith("cnn-jax verify-resume [-h] [--debug] --config FILE")
+    assert usage(parser).startswith("cnn-jax verify-resume [-h] [--debug] [--no_cache] --config FILE")
     choices = {written: default for written, default, _ in options(parsers()["train"])}
     assert choices["`--distributed={auto,off,on}`"] == "`auto`"
 
