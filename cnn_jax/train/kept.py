@@ -124,8 +124,11 @@ class Kept:
                 compiled = lowered.compile()
             if was_there:
                 return compiled
-            if not _save(place, compiled):
+            written = _written_down(compiled)
+            if written is None:
                 place = _CANNOT_BE_KEPT
+            elif not _write(user_cache() / place, written):
+                return compiled
         _write(pointer, place)
         return compiled
 
@@ -146,15 +149,15 @@ def _load(place: str) -> Any:
     return None
 
 
-def _save(place: str, compiled: Any) -> bool:
-    """Whether it was kept: not everything can be, such as a program with large constants."""
+def _written_down(compiled: Any) -> Any:
+    """What `_load` reads, or None of what cannot be written down, such as a program with large constants."""
     try:
         executable, *trees = serialize_executable.serialize(compiled)
         shardings = jax.tree.leaves(compiled.input_shardings)
         ids = sorted(device.id for device in shardings[0].device_set)
-        return _write(user_cache() / place, (executable, trees, ids))
+        return executable, trees, ids
     except Exception:  # whatever a version of JAX says of what it cannot write down
-        return False
+        return None
 
 
 def _read(file: Path | None) -> Any:

@@ -181,6 +181,19 @@ def test_what_cannot_be_written_down_is_left_to_jaxs_cache(cache, monkeypatch):
     assert left_alone == [False], "the first time it is not known yet"
 
 
+def test_a_disk_that_was_full_is_tried_again(cache, monkeypatch):
+    write = kept._write
+    monkeypatch.setattr(kept, "_write", lambda file, value: file.parent.name != "executables" and write(file, value))
+    counting(Shelf("a program"))[0](X)
+    monkeypatch.undo()
+    monkeypatch.setenv("CNN_JAX_CACHE", str(cache))
+    jax.clear_caches()
+    for traced in (1, 0):
+        function, traces = counting(Shelf("a program"))
+        np.testing.assert_array_equal(function(X)["y"], 2 * X)
+        assert len(traces) == traced
+
+
 def test_a_cache_that_is_turned_off_gets_nothing(cache):
     function, _ = counting(Shelf("a program"))
     jax.config.update("jax_compilation_cache_dir", None)
