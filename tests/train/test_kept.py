@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from cnn_jax import ops
 from cnn_jax.train import kept
@@ -39,9 +40,11 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("CNN_JAX_CACHE", str(tmp_path / "cache"))
     before = {name: jax.config.values[name] for name in OPTIONS}
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "xla"))
+    reset_cache()  # without it JAX stays with the directory that it was using
     yield tmp_path / "cache"
     for name, value in before.items():
         jax.config.update(name, value)
+    reset_cache()
 
 
 def counting(shelf, name="double", factor=2):
