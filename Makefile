@@ -69,7 +69,7 @@ bench-ci: $(VENV)/.dev  ## the benchmarks at the size of a test
 
 bench-peers: $(PEERS)/.peers  ## the environment of the benchmarks' peers
 
-gpu:  ## all benchmarks for a GPU, results in runs/gpu; cut short after 9.5 minutes. ONLY="G2 G4" chooses
+gpu:  ## benchmarks for a GPU and claims at the papers' scale, to runs/gpu; 9.5 minutes a call. ONLY="G2 degradation" chooses
 	scripts/gpu.sh $(ONLY)
 
 screenshot: $(VENV)/.runtime  ## docs/report.png from runs/history/report.html; needs Chromium

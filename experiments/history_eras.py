@@ -10,6 +10,7 @@ Published: top-5 error: AlexNet 15.3 (2012), ZFNet 11.7 (2013), VGG 7.3 and Goog
 Rule: that of H01, on the test error: reproduced if the seven 95% intervals (99.3% each) of the paired differences, 5
     seeds, lie below zero; not reproduced if one lies above it; else not separated.
 Cost: 35 runs of the reduced forms of `cnn-jax history` on 10,000 images of CIFAR-10, 3 epochs in batches of 32.
+Gpu: 35 runs of the full small forms on all of CIFAR-10, 40 epochs in batches of 128.
 
     cnn-jax claims --run history_eras --config.data=folder:PATH
 
@@ -101,13 +102,17 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer = ConfigDict({"name": "momentum", "learning_rate": 0.01})
     config.eval_every = config.checkpoint_every = 936
     config.num_devices = 1
+    if arg == "gpu":
+        config.train_images = None
+        config.batch_size = 128
+        config.total_epochs = 40
+        config.eval_every = config.checkpoint_every = 14_063
     return config
 
 
-def sweep(add) -> None:
+def sweep(add, arg: str = "") -> None:
     recipes = {
-        network.label: RECIPES[network.label]
-        | {"model.name": ",".join(filter(None, [f"{network.family}:small", network.reduced]))}
+        network.label: RECIPES[network.label] | {"model.name": network.small(reduced=arg != "gpu")}
         for network in NETWORKS
         if network.label in RECIPES
     }

@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# All benchmarks for a GPU in one go, on a machine whose own Python has JAX (CUDA), Flax, optax, Orbax, PyTorch and timm.
+# All benchmarks for a GPU, and then the claims at the papers' scale, in one go, on a machine whose own Python has JAX
+# (CUDA), Flax, optax, Orbax, PyTorch and timm.
 #
-#     scripts/gpu.sh                 every one, results in runs/gpu/ID.json as they come
-#     scripts/gpu.sh G2 G4           some
+#     scripts/gpu.sh                 every one, results in runs/gpu/ID.json and runs/gpu/claims/NAME.json as they come
+#     scripts/gpu.sh G2 G4           some benchmarks
+#     scripts/gpu.sh degradation     some claims; all-claims are all that have a form at the paper's scale
 #     scripts/gpu.sh G1 --config.data=folder:PATH
+#
+# CIFAR10 and MNIST say where a claim finds its images, folder:PATH, where TFDS has not prepared them. A claim that was
+# cut short goes on from the cells that stand in runs/gpu/claims.
 #
 # What that Python lacks (ml-collections, grain, jaxtyping, ...) is installed beside it in .venv-gpu: from the folder
 # wheels/ if there is one, for machines without a network, else from the package index. `scripts/gpu.sh --missing` there
@@ -23,8 +28,8 @@ OUT=${OUT:-runs/gpu}
 VENV=${VENV:-.venv-gpu}
 # What training and these benchmarks import; distributions are named where the module is called otherwise.
 NEEDED="absl:absl-py flax:flax grain:grain jax:jax jaxtyping:jaxtyping ml_collections:ml-collections numpy:numpy
-optax:optax orbax.checkpoint:orbax-checkpoint PIL:pillow rich:rich safetensors:safetensors scipy:scipy
-tensorboardX:tensorboardX"
+optax:optax orbax.checkpoint:orbax-checkpoint pandas:pandas PIL:pillow pyarrow:pyarrow rich:rich
+safetensors:safetensors scipy:scipy tensorboardX:tensorboardX"
 
 missing() {
   "$1" - $NEEDED <<'PY'
@@ -55,9 +60,46 @@ if [ -n "$LACKING" ]; then
 fi
 export XLA_PYTHON_CLIENT_MEM_FRACTION=${XLA_PYTHON_CLIENT_MEM_FRACTION:-.45}  # PyTorch is on the same card
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$PWD/runs/gpu-cache/inductor}
-[ $# -gt 0 ] && [[ $1 != --* ]] || set -- gpu "$@"
-STATUS=0
-timeout --signal=TERM --kill-after=15 "$LIMIT" \
-  "$VENV/bin/python" -m cnn_jax bench "$@" --output="$OUT" --peer_python="$(command -v "$PYTHON")" || STATUS=$?
-[ "$STATUS" -ne 124 ] && [ "$STATUS" -ne 137 ] || echo "cut short after $LIMIT s: what was measured stands in $OUT" >&2
+
+BENCHMARKS=() CLAIMS=() OPTIONS=()
+for WORD in "$@"; do
+  case $WORD in
+    --*) OPTIONS+=("$WORD") ;;
+    gpu | G[0-9]) BENCHMARKS+=("$WORD") ;;
+    *) CLAIMS+=("${WORD/#all-claims/all}") ;;
+  esac
+done
+[ ${#BENCHMARKS[@]} -gt 0 ] || [ ${#CLAIMS[@]} -gt 0 ] || { BENCHMARKS=(gpu) CLAIMS=(all); }
+
+STATUS=0 CUT=
+cnn_jax() {  # until the time is over
+  timeout --signal=TERM --kill-after=15 $((LIMIT > SECONDS ? LIMIT - SECONDS : 1)) "$VENV/bin/python" -m cnn_jax "$@"
+}
+note() {  # the status of what ran
+  [ "$1" -eq 0 ] || STATUS=$1
+  [ "$1" -ne 124 ] && [ "$1" -ne 137 ] || CUT=yes
+}
+
+if [ ${#BENCHMARKS[@]} -gt 0 ]; then
+  cnn_jax bench "${BENCHMARKS[@]}" "${OPTIONS[@]}" --output="$OUT" --peer_python="$(command -v "$PYTHON")" || note $?
+fi
+if [ ${#CLAIMS[@]} -gt 0 ]; then
+  mkdir -p "$OUT/claims"
+  # A line for each: its name, and where its images are.
+  "$VENV/bin/python" - "${CLAIMS[@]}" > "$OUT/claims/list" <<'PY'
+import os, sys
+from cnn_jax.sweep.grid import read_experiment
+from cnn_jax.sweep.ledger import chosen, find_experiments
+for question in chosen(find_experiments(), sys.argv[1:], "gpu"):
+    data = read_experiment(question.experiment("gpu"))[0].config.data
+    print(question.name, os.environ.get(data.removeprefix("tfds:").upper()) or data)
+PY
+  while read -r NAME DATA; do
+    [ $((LIMIT - SECONDS)) -gt 20 ] || CUT=yes
+    [ -z "$CUT" ] || break
+    cnn_jax claims --run "$NAME" --preset=gpu --config.data="$DATA" "${OPTIONS[@]}" \
+      --workdir="$OUT/claims" --output="$OUT/claims" < /dev/null || note $?
+  done < "$OUT/claims/list"
+fi
+[ -z "$CUT" ] || echo "cut short after $LIMIT s: what was measured stands in $OUT" >&2
 exit "$STATUS"

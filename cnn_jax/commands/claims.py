@@ -19,6 +19,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="measure these again, by name or number; or exact, or all",
     )
     parser.add_argument("--write", action="store_true", help="with --run: keep the result as the committed one")
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="with --run: results as files, FOLDER/NAME.json, as they come"
+    )
+    parser.add_argument(
+        "--preset", default="laptop", choices=("laptop", "gpu"), help="with --run: at which scale; gpu: the paper's"
+    )
     parser.add_argument("--workdir", default="runs/claims", metavar="W", help="where trained claims keep their sweeps")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="cells at a time (default 1)")
     parser.add_argument("--experiments", metavar="DIR", help="the folder of experiments, if it is not ./experiments")
@@ -37,20 +43,26 @@ def _claims(options: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace, overrides: list[str], directory: Path) -> int:
-    from cnn_jax.sweep.claims import Compared, Finding
+    from cnn_jax.sweep.claims import LAPTOP, Compared, Finding
     from cnn_jax.sweep.ledger import chosen, committed, differences, run_claim, write_claim
+    from cnn_jax.train.workdir import write_json
 
     documents, fallen = [], False
-    questions = chosen(directory, options.again)
+    questions = chosen(directory, options.again, options.preset)
     for question in questions:
         document = run_claim(
             question,
-            Path(options.workdir) / question.name,
+            Path(options.workdir)
+            / (question.name if options.preset == LAPTOP else f"{question.name}-{options.preset}"),
             overrides,
+            preset=options.preset,
             processes=options.processes,
             progress=not options.json,
         )
-        stored = committed(question)
+        if options.output:
+            Path(options.output).mkdir(parents=True, exist_ok=True)
+            write_json(Path(options.output) / f"{question.name}.json", document)
+        stored = committed(question, options.preset)
         finding = Finding(document["verdict"], document["says"], tuple(Compared(**row) for row in document["compared"]))
         changed = differences(stored, finding) if stored else []
         document["stands"] = None if stored is None else stored["verdict"] == document["verdict"]
@@ -93,7 +105,8 @@ def _print(rows: list[dict]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         n = "exact" if row["exact"] else str(row.get("n") or "")
-        table.add_row(row["id"], row["name"], row["verdict"] or "not run", n, row.get("says", row["title"]))
+        name = row["name"] if row["preset"] == "laptop" else f"{row['name']}, {row['preset']}"
+        table.add_row(row["id"], name, row["verdict"] or "not run", n, row.get("says", row["title"]))
     # A pipe gets every line whole; on a terminal the findings are what gives way.
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 240).print(table)
 

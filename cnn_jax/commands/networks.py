@@ -105,7 +105,8 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 def _check(options: argparse.Namespace, overrides: list[str]) -> int:
     from cnn_jax.sweep.grid import check_cells, read_config_cell, read_experiment
 
-    cells = read_config_cell(options.config, overrides) if options.config else read_experiment(options.experiment)
+    read, file = (read_config_cell, options.config) if options.config else (read_experiment, options.experiment)
+    cells = read(file, overrides)
     problems = list(check_cells(cells, strict=options.strict).values())
     if options.json:
         print_json({"cells": len(cells), "illegal": [problem.to_dict() for problem in problems]})

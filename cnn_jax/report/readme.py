@@ -3,7 +3,8 @@
 A section between `<!-- generated: NAME -->` and `<!-- end -->` is replaced by the table of
 `experiments/results/NAME.json`, or by its answer in words where the mark says `NAME:answer`. Nothing in such a section
 is written by hand. NAME `recipes` stands for all networks trained by a recipe of their own, in one table, and
-`ledger` for all claims of `experiments/results/claims/`, `bench:cpu`, `bench:gpu` and `bench:ID` for benchmarks.
+`ledger` for all claims of `experiments/results/claims/`, at either scale, `bench:cpu`, `bench:gpu` and `bench:ID` for
+benchmarks.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from cnn_jax.report.bench import BENCH, bench_section
 from cnn_jax.report.page import budget_line, device_line, length, machine
 from cnn_jax.report.results import Results, parse_results, read_results
 from cnn_jax.report.words import answer, column, count, duration, plus_minus
+from cnn_jax.sweep.claims import GPU
 
 _SECTION = re.compile(r"<!-- generated: (?P<name>\S+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 RECIPES = "recipes"
@@ -86,10 +88,11 @@ def recipe_table(recipes: Sequence[Results]) -> str:
 def ledger_table(claims: Sequence[Mapping[str, Any]]) -> str:
     """The claims with what was published, what was found here, and the verdict, as one Markdown table."""
     lines = ["| | question | published | found here | n | verdict |", "|---|---|---|---|---:|---|"]
-    for claim in sorted(claims, key=lambda claim: _by_number(claim["id"])):
+    for claim in sorted(claims, key=lambda claim: (_by_number(claim["id"]), claim.get("preset") == GPU)):
         who = str(claim["source"]).partition(",")[0]
+        scale = f", {GPU}" if claim.get("preset") == GPU else ""
         cells = [
-            f"[{claim['id']}](experiments/{claim['name']}.py)", _plain(str(claim["title"])),
+            f"[{claim['id']}](experiments/{claim['name']}.py){scale}", _plain(str(claim["title"])),
             _plain(f"{who}: {claim['published']}"), _plain(str(claim["says"])),
             "exact" if claim["exact"] else str(claim["n"]), f"**{claim['verdict']}**",
         ]  # fmt: skip
@@ -99,7 +102,7 @@ def ledger_table(claims: Sequence[Mapping[str, Any]]) -> str:
 
 def _section(name: str, results: Path) -> str:
     if name == LEDGER:
-        claims = [_claim(file) for file in sorted((results / _CLAIMS).glob("*.json"))]
+        claims = [_claim(file) for file in sorted((results / _CLAIMS).rglob("*.json"))]
         if not claims:
             raise CheckpointError(131, f"{results / _CLAIMS} holds no results: cnn-jax claims --run all --write")
         return f"<!-- generated: {name} -->\n{ledger_table(claims)}<!-- end -->"

@@ -8,6 +8,7 @@ An experiment file asks one question. Its docstring is a sentence and then these
     Published: the numbers.
     Rule: what decides the verdict; written before the run.
     Cost: what a run costs.
+    Gpu: what it costs at the paper's scale, `get_config("gpu")`; left out where there is no such form.
 
 `claim()` of an exact claim measures and judges; `claim(results)` of a trained one judges the tidy table of its sweep.
 """
@@ -29,6 +30,8 @@ from cnn_jax.errors import ConfigError
 REPRODUCED, NOT_REPRODUCED, NOT_SEPARATED = "reproduced", "not reproduced", "not separated"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, NOT_SEPARATED)
 _FIELDS = ("Id", "Claim", "Source", "Published", "Rule", "Cost")
+LAPTOP, GPU = PRESETS = ("laptop", "gpu")
+"""At which scale a trained claim is run: one that two CPU cores bear, or the paper's."""
 
 
 class Compared(NamedTuple):
@@ -81,6 +84,7 @@ class Question(NamedTuple):
         rule: what decides.
         cost: of a run.
         exact: whether nothing is trained.
+        gpu: the cost of a run at the paper's scale; empty where there is no such form.
     """
 
     name: str
@@ -93,6 +97,19 @@ class Question(NamedTuple):
     rule: str
     cost: str
     exact: bool
+    gpu: str = ""
+
+    def experiment(self, preset: str) -> str:
+        """What names the experiment at this scale, `FILE.py` or `FILE.py:gpu`.
+
+        Raises:
+            ConfigError: the claim has no such scale.
+        """
+        if preset == LAPTOP:
+            return str(self.file)
+        if preset != GPU or not self.gpu:
+            raise ConfigError(176, f"{self.name} has no preset {preset!r}: {self.file} has no line Gpu:, use {LAPTOP}")
+        return f"{self.file}:{preset}"
 
     def judge(self, results: Any = None) -> Finding:
         """Calls the file's `claim`, with the tidy table of the sweep unless the claim is exact.
@@ -160,7 +177,7 @@ def read_question(file: Path) -> Question | None:
     if not exact and not {"sweep", "get_hyper"} & functions.keys():
         raise ConfigError(173, f"{file} has claim(results) and no sweep(add) that would make the results")
     fields = {field.lower(): text for field, text in found.items()}
-    return Question(name=file.stem, file=file, title=doc.splitlines()[0], exact=exact, **fields)
+    return Question(name=file.stem, file=file, title=doc.splitlines()[0], exact=exact, gpu=_field(doc, "Gpu"), **fields)
 
 
 def read_questions(directory: Path) -> list[Question]:

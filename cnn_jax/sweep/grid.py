@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import runpy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +26,8 @@ def read_experiment(path: str | Path, overrides: Iterable[str] = ()) -> list[Cel
     Args:
         path: a file with `get_config(arg="")` and either `sweep(add)`, which calls `add(**{"model.kernel_size": 7,
             ...})` for each cell, or `get_hyper(hyper)`, which returns them all; `FILE.py:ARG` hands `get_config` an
-            argument. `label` among the settings is what a person calls the cell.
+            argument, and the other function if it takes a second one. `label` among the settings is what a person calls
+            the cell.
         overrides: `KEY=VALUE` for the config that the cells are changes of.
 
     Raises:
@@ -34,7 +36,7 @@ def read_experiment(path: str | Path, overrides: Iterable[str] = ()) -> list[Cel
     """
     file, overrides = experiment_file(path), tuple(overrides)
     base = load_config(path, overrides)
-    space = _space(file)
+    space = _space(file, str(path).partition(".py:")[2])
     if not space:
         raise ConfigError(16, f"experiment {file} has a sweep that adds no cell")
     swept = {key for settings in space for key in settings}
@@ -115,7 +117,7 @@ def experiment_file(path: str | Path) -> Path:
     return Path(name + ".py") if arg else Path(path)
 
 
-def _space(file: Path) -> Space:
+def _space(file: Path, arg: str) -> Space:
     names = runpy.run_path(str(file))
     sweep, get_hyper = names.get("sweep"), names.get("get_hyper")
     if (sweep is None) == (get_hyper is None):
@@ -123,11 +125,16 @@ def _space(file: Path) -> Space:
         raise ConfigError(16, f"experiment {file} defines {what}: define one of them")
     added: Space = []
     if sweep is not None:
-        _call(file, lambda: sweep(lambda **settings: added.append(settings)))
+        _call(file, lambda: sweep(lambda **settings: added.append(settings), *_taken(sweep, arg)))
     else:
         assert get_hyper is not None
-        _call(file, lambda: added.extend(hyper.finished(get_hyper(hyper))))
+        _call(file, lambda: added.extend(hyper.finished(get_hyper(hyper, *_taken(get_hyper, arg)))))
     return added
+
+
+def _taken(function: Callable[..., Any], arg: str) -> tuple[str, ...]:
+    """The experiment's argument, for a function that takes it beside its first one."""
+    return (arg,) if len(inspect.signature(function).parameters) > 1 else ()
 
 
 def _call(file: Path, function: Callable[[], None]) -> None:

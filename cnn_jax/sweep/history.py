@@ -35,6 +35,11 @@ class Network(NamedTuple):
     reduced: str = ""
     shallow: str = ""
 
+    def small(self, *, reduced: bool, shallow: bool = False) -> str:
+        """The name of its small form, for 32x32 images, as it is or brought to a smaller budget."""
+        keywords = [self.reduced] * reduced + [self.shallow] * shallow
+        return ",".join([f"{self.family}:small", *filter(None, keywords)])
+
 
 NETWORKS = (
     Network("linear", "Linear"),
@@ -105,8 +110,7 @@ def cells(preset: str, overrides: Iterable[str] = ()) -> list[Cell]:
             raise ConfigError(15, f"--config.{text}: the history sets its own models and seeds")
     made = []
     for network in NETWORKS:
-        keywords = [network.reduced] * chosen.reduced + [network.shallow] * (preset == "smoke")
-        name = ",".join([f"{network.family}:small", *filter(None, keywords)])
+        name = network.small(reduced=chosen.reduced, shallow=preset == "smoke")
         for seed in range(chosen.seeds):
             config = resolve(override({**chosen.settings, "model.name": name, "seed": seed}, overrides))
             made.append(Cell(config, f"{network.label} seed {seed}"))

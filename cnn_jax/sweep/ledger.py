@@ -1,7 +1,8 @@
 """The ledger: every claim with the verdict that its committed results support.
 
 Experiments are found in the folder that is named, else in `experiments/` here, else in the one beside the package. An
-installed package has none beside it: there the folder has to be named. Results stand in its `results/claims/NAME.json`.
+installed package has none beside it: there the folder has to be named. Results stand in its `results/claims/NAME.json`,
+those at the paper's scale in `results/claims/gpu/NAME.json`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from cnn_jax.config import difference, resolve, to_dict
 from cnn_jax.errors import CheckpointError, ConfigError, DivergedError
 from cnn_jax.sweep.board import Board
-from cnn_jax.sweep.claims import Finding, Question, read_questions
+from cnn_jax.sweep.claims import GPU, LAPTOP, PRESETS, Finding, Question, read_questions
 from cnn_jax.sweep.grid import read_experiment
 from cnn_jax.sweep.launch import run_sweep
 from cnn_jax.sweep.measure import measure_cells
@@ -48,23 +49,31 @@ def find_experiments(named: str | None = None) -> Path:
 def read_ledger(directory: Path) -> list[dict[str, Any]]:
     """Every question of a folder with its committed result, if it has one; `verdict` is None where it has not.
 
+    A result at the paper's scale is a row of its own, after the other: `preset` tells them apart.
+
     Raises:
         ConfigError: a docstring that lacks a field.
         CheckpointError: a damaged result file.
     """
     return [
-        {**_described(question), **(committed(question) or {"verdict": None})} for question in read_questions(directory)
+        {**_described(question, preset), **(found or {"verdict": None})}
+        for question in read_questions(directory)
+        for preset in PRESETS
+        for found in (committed(question, preset),)
+        if found or preset == LAPTOP
     ]
 
 
-def committed(question: Question) -> dict[str, Any] | None:
-    """The committed result of a question, or None."""
-    file = _file(question)
-    return read_json(file) if file.is_file() else None
+def committed(question: Question, preset: str = LAPTOP) -> dict[str, Any] | None:
+    """The committed result of a question at a scale, or None."""
+    file = _file(question, preset)
+    return {"preset": preset, **read_json(file)} if file.is_file() else None
 
 
-def chosen(directory: Path, names: Sequence[str]) -> list[Question]:
+def chosen(directory: Path, names: Sequence[str], preset: str = LAPTOP) -> list[Question]:
     """The questions called so, by name or number; `exact` is all of which nothing is trained, `all` every one.
+
+    Of a scale other than a laptop's, `all` are those that have it.
 
     Raises:
         ConfigError: an unknown name.
@@ -73,7 +82,8 @@ def chosen(directory: Path, names: Sequence[str]) -> list[Question]:
     by_name = {key: question for question in questions for key in (question.name, question.id)}
     found: dict[str, Question] = {}
     for name in names:
-        group = [q for q in questions if name == "all" or (name == "exact" and q.exact)]
+        every = [question for question in questions if preset == LAPTOP or question.gpu]
+        group = every if name == "all" else [q for q in questions if name == "exact" and q.exact]
         if not group and name not in by_name:
             raise ConfigError(155, f"no claim {name!r} in {directory}: use exact, all, or {', '.join(sorted(by_name))}")
         found |= {question.name: question for question in group or [by_name[name]]}
@@ -81,7 +91,13 @@ def chosen(directory: Path, names: Sequence[str]) -> list[Question]:
 
 
 def run_claim(
-    question: Question, workdir: Path, overrides: Sequence[str] = (), *, processes: int = 1, progress: bool = True
+    question: Question,
+    workdir: Path,
+    overrides: Sequence[str] = (),
+    *,
+    preset: str = LAPTOP,
+    processes: int = 1,
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Measures a claim again: an exact one at once, a trained one by running what is missing of its sweep.
 
@@ -89,6 +105,7 @@ def run_claim(
         question: which.
         workdir: of the sweep.
         overrides: `KEY=VALUE` for the config of a trained one.
+        preset: the scale of a trained one.
         processes: cells at a time.
         progress: whether to show how the sweep goes on, on standard error.
 
@@ -96,13 +113,15 @@ def run_claim(
         What its result file holds.
 
     Raises:
+        ConfigError: it has no such scale.
         CheckpointError: a cell of the sweep has failed, other than by diverging.
     """
     started = time.time()
+    experiment = question.experiment(preset)
     if question.exact:
         finding = question.judge()
-        return _document(question, finding, environment_here(), seconds=round(time.time() - started, 1))
-    cells = read_experiment(question.file, overrides)
+        return _document(question, preset, finding, environment_here(), seconds=round(time.time() - started, 1))
+    cells = read_experiment(experiment, overrides)
     plan = make_plan(cells, workdir)
     missing = [row.cell for row in plan if row.status != "done"]
     workdir.mkdir(parents=True, exist_ok=True)
@@ -130,6 +149,7 @@ def run_claim(
     data = Path(name).name if source == "folder" else results["data"]
     return _document(
         question,
+        preset,
         finding,
         {key: value for key, value in results["environment"].items() if key not in _OF_NO_INTEREST},
         seconds=round(sum(row["seconds"] or 0 for row in results["cells"]), 1),
@@ -142,38 +162,38 @@ def run_claim(
 
 def write_claim(question: Question, document: dict[str, Any]) -> Path:
     """Writes a result to be committed; the file."""
-    file = _file(question)
+    file = _file(question, document["preset"])
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, document)
     return file
 
 
-def complaints(question: Question) -> list[str]:
+def complaints(question: Question, preset: str = LAPTOP) -> list[str]:
     """Why the committed verdict does not stand: nothing, if it does.
 
     An exact claim is measured again; a trained one is judged again on its committed results. The rule must be the one
     that the result was judged by, and the config the one that was run.
     """
-    stored = committed(question)
+    stored = committed(question, preset)
     if stored is None:
         return [f"{question.name} has no committed result: cnn-jax claims --run {question.name} --write"]
     found = [
         f"{question.name}: {key} was {stored.get(key)!r} when it was judged and is {now!r}"
-        for key, now in _described(question).items()
+        for key, now in _described(question, preset).items()
         if stored.get(key) != now
     ]
     if not question.exact:
-        found += _changes_of_config(question, stored)
+        found += _changes_of_config(question, preset, stored)
     finding = question.judge(None if question.exact else table(stored["cells"]))
     return found + differences(stored, finding)
 
 
-def _changes_of_config(question: Question, stored: dict[str, Any]) -> list[str]:
+def _changes_of_config(question: Question, preset: str, stored: dict[str, Any]) -> list[str]:
     """In what the file's first cell is no longer the one that was run.
 
     Keys that have come since are at their defaults, and the data may lie elsewhere.
     """
-    now = to_dict(read_experiment(question.file)[0].config)
+    now = to_dict(read_experiment(question.experiment(preset))[0].config)
     then = resolve({**stored["config"], "data": now["data"]})
     return [f"{question.name}: config.{line} when it was run" for line in difference(now, then)]
 
@@ -199,17 +219,21 @@ def _close(one: Any, other: Any) -> bool:
     return one == other
 
 
-def _file(question: Question) -> Path:
-    return question.file.parent / CLAIMS / f"{question.name}.json"
+def _file(question: Question, preset: str) -> Path:
+    folder = question.file.parent / CLAIMS
+    return (folder if preset == LAPTOP else folder / preset) / f"{question.name}.json"
 
 
-def _described(question: Question) -> dict[str, Any]:
-    return {key: getattr(question, key) for key in _OF_THE_QUESTION}
+def _described(question: Question, preset: str) -> dict[str, Any]:
+    described = {key: getattr(question, key) for key in _OF_THE_QUESTION}
+    return {**described, "preset": preset, "cost": question.gpu if preset == GPU else question.cost}
 
 
-def _document(question: Question, finding: Finding, environment: dict[str, Any], **rest: Any) -> dict[str, Any]:
+def _document(
+    question: Question, preset: str, finding: Finding, environment: dict[str, Any], **rest: Any
+) -> dict[str, Any]:
     return {
-        **_described(question),
+        **_described(question, preset),
         **finding.to_dict(),
         "environment": environment,
         "n": None,

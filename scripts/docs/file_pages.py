@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.sweep.claims import Question, read_question, read_questions
+from cnn_jax.sweep.claims import LAPTOP, PRESETS, Question, read_question, read_questions
 from cnn_jax.sweep.ledger import committed
 from scripts.docs.markdown import code, table, words
 from scripts.docs.notebook_page import is_notebook, notebook
@@ -25,7 +25,7 @@ Configs that come with the code; `configs/papers/` has each paper's own, every n
 
 """
 _WIDE = "---\nhide: [toc]\n---\n\n"  # lines of code are long
-_FIELDS = ("claim", "source", "published", "rule", "cost")
+_FIELDS = ("claim", "source", "published", "rule", "cost", "gpu")
 _LANGUAGES = {".py": "python", ".md": "markdown", ".json": "json", ".sh": "sh", ".toml": "toml"}
 
 
@@ -51,11 +51,14 @@ def file_page(path: str) -> str:
 
 
 def _question(question: Question) -> str:
-    found = committed(question)
-    rows = [(name, words(getattr(question, name))) for name in _FIELDS]
-    rows.append(("verdict", _verdict(found)))
-    if found:
-        rows.append(("found", words(found["says"])))
+    rows = [(name, words(text)) for name in _FIELDS if (text := getattr(question, name))]
+    for preset in PRESETS:
+        scale = "" if preset == LAPTOP else f", {preset}"
+        found = committed(question, preset)
+        if found or preset == LAPTOP:
+            rows.append((f"verdict{scale}", _verdict(found)))
+        if found:
+            rows.append((f"found{scale}", words(found["says"])))
     command = f"    cnn-jax claims --run {question.name}\n"
     return f"{table((question.id, words(question.title)), rows)}\n{command}"
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cnn_jax.sweep.claims import VERDICTS, read_questions
+from cnn_jax.sweep.claims import GPU, PRESETS, VERDICTS, read_questions
+from cnn_jax.sweep.grid import check_cells, read_experiment
 from cnn_jax.sweep.ledger import CLAIMS, committed, complaints
+from cnn_jax.train.build import total_steps_of
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "experiments"
@@ -17,6 +19,7 @@ QUESTIONS = read_questions(EXPERIMENTS)
 # A question may stand here before it is answered: the ledger says so. The README's table holds the answers there are.
 ANSWERED = [question for question in QUESTIONS if committed(question) is not None]
 EXACT = {"C20", "C35", "C43", "C47", "C48", "C49", "C54", "C55", "C58", "L01", "L02", "L03"}
+TRAINED = [question for question in QUESTIONS if not question.exact]
 NOT_RUN = {"C06", "C08", "C11", "C19", "C24", "C25", "C26", "C32", "C53", "C57", "H01", "H02"}
 
 
@@ -27,6 +30,21 @@ def test_all_questions_but_these_are_answered():
 @pytest.mark.parametrize("question", ANSWERED, ids=lambda question: question.name)
 def test_the_committed_verdict_stands(question):
     assert complaints(question) == []
+
+
+@pytest.mark.parametrize("question", TRAINED, ids=lambda question: question.name)
+def test_at_the_papers_scale_the_same_is_asked_for_longer(question):
+    data = [] if question.name == "first_layer" else ["data=shapes"]
+    small, large = (read_experiment(question.experiment(preset), data) for preset in PRESETS)
+    # A network of the history may take another form: its name is what its arm is.
+    arms = [[{**cell.settings, "model.name": None} for cell in cells] for cells in (small, large)]
+    assert arms[0] == arms[1]
+    for few, many in zip(small, large, strict=True):
+        images = many.config.train_images, few.config.train_images or 45_000
+        assert images[0] is None
+        seen = [total_steps_of(c.config, n) * c.config.batch_size for c, n in ((few, images[1]), (many, 45_000))]
+        assert seen[0] < seen[1]
+    assert check_cells(large) == {}
 
 
 @pytest.mark.parametrize("question", ANSWERED, ids=lambda question: question.name)
@@ -41,8 +59,13 @@ def test_a_result_says_where_it_comes_from(question):
     assert not re.search(r'"/|:/(home|root|tmp|work|Users)/', json.dumps(stored))
 
 
+def test_verdicts_at_the_papers_scale_stand():
+    assert [line for question in QUESTIONS if committed(question, GPU) for line in complaints(question, GPU)] == []
+
+
 def test_every_result_has_its_question():
     assert {file.stem for file in (EXPERIMENTS / CLAIMS).glob("*.json")} == {question.name for question in ANSWERED}
+    assert {file.stem for file in (EXPERIMENTS / CLAIMS / GPU).glob("*.json")} <= {q.name for q in TRAINED}
 
 
 def test_the_claims_that_arithmetic_decides_are_all_there():

@@ -215,6 +215,35 @@ def test_a_trained_claim_runs_its_sweep_and_is_judged_again_on_what_is_committed
     assert any("config.total_steps: 3, not 2 when it was run" in line for line in complaints(question))
 
 
+def test_at_the_papers_scale_a_claim_has_a_result_of_its_own(folder, tmp_path, capsys, monkeypatch):
+    dataset = toy_dataset(size=32)
+    for module in (cells_module, images_module):
+        monkeypatch.setattr(module, "load_config_data", lambda config: dataset)
+    file = folder / "wide.py"
+    file.write_text(TRAINED)
+    command = ["claims", f"--experiments={folder}", f"--workdir={tmp_path / 'w'}", "--json"]
+    assert main([*command, "--run", "wide", "--preset=gpu"]) == 2
+    assert "wide has no preset 'gpu'" in capsys.readouterr().err
+    longer = TRAINED.replace("Cost: seconds.", "Cost: seconds.\nGpu: minutes.")
+    file.write_text(longer.replace("total_steps=2", "total_steps=3 if arg == 'gpu' else 2"))
+    for name in ("wide", "all"):  # `all` leaves the sum out, which trains nothing
+        assert main([*command, "--run", name, "--preset=gpu", "--write", f"--output={tmp_path / 'out'}"]) == 0
+        (document,) = json.loads(capsys.readouterr().out)
+        written = json.loads((tmp_path / "out" / "wide.json").read_text())
+        assert written == {key: value for key, value in document.items() if key != "stands"}
+        assert written == json.loads((folder / "results" / "claims" / "gpu" / "wide.json").read_text())
+        assert (document["preset"], document["cost"], document["config"]["total_steps"]) == ("gpu", "minutes.", 3)
+    question = read_question(file)
+    assert question is not None
+    assert complaints(question) == ["wide has no committed result: cnn-jax claims --run wide --write"]
+    assert complaints(question, "gpu") == []
+    assert main(command) == 0
+    rows = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "wide"]
+    assert [(row["preset"], row["verdict"]) for row in rows] == [("laptop", None), ("gpu", document["verdict"])]
+    section = "<!-- generated: ledger -->\n<!-- end -->"
+    assert "[C10](experiments/wide.py), gpu | Does a wider" in regenerate(section, folder / "results")
+
+
 def test_unknown_names_are_refused(folder, capsys):
     assert main(["claims", f"--experiments={folder}", "--run", "C8"]) == 2
     assert "use exact, all, or C7, sum" in capsys.readouterr().err

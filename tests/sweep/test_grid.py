@@ -49,6 +49,23 @@ def test_illegal_cells_are_named_with_layer_and_a_legal_choice(file, capsys):
     assert any("kernel_size" in neighbour for neighbour in result["illegal"][0]["neighbours"])
 
 
+def test_overrides_reach_every_cell_that_is_checked(file, capsys):
+    assert main(["check", f"--experiment={file}", "--config.model.padding=16"]) == 0
+    assert "6 of 6 cells are legal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("idiom", ["sweep(add, arg)", "get_hyper(hyper, arg)"])
+def test_an_argument_reaches_the_sweep_that_takes_it(idiom, tmp_path):
+    file = tmp_path / "experiment.py"
+    body = {
+        "sweep(add, arg)": "add(**{'batch_size': 16 if arg == 'gpu' else 8})",
+        "get_hyper(hyper, arg)": "return hyper.sweep('batch_size', [16 if arg == 'gpu' else 8])",
+    }[idiom]
+    file.write_text(f"def get_config(arg=''):\n    return {{'total_steps': 3}}\n\ndef {idiom}:\n    {body}\n")
+    assert [cell.config.batch_size for cell in read_experiment(file)] == [8]
+    assert [cell.config.batch_size for cell in read_experiment(f"{file}:gpu")] == [16]
+
+
 def test_check_of_a_config(tmp_path, capsys):
     config = tmp_path / "config.py"
     config.write_text("def get_config(arg=''):\n    return {'model': {'name': 'lenet:small'}, 'total_steps': 3}\n")
