@@ -8,7 +8,7 @@ CONSTRAINTS ?= requirements.lock
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 WORKERS ?= 2
 
-.PHONY: help history test test-fast parity battery battery-ci slurm-install slurm-test lint format smoke readme notebooks notebooks-ci bench bench-ci bench-peers gpu screenshot docs lock clean
+.PHONY: help history test test-slow parity battery battery-ci slurm-install slurm-test lint format smoke readme notebooks notebooks-ci bench bench-ci bench-peers gpu screenshot docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,11 +16,14 @@ help:  ## list the targets
 history: $(VENV)/.runtime  ## train the ImageNet history on the embedded data and write runs/history/report.html
 	$(BIN)/cnn-jax history --workdir=runs/history
 
-test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slurm and not battery and not notebook and not bench"
+# Tests that have a target of their own.
+OTHERS = slurm or battery or notebook or bench
 
-test-fast: $(VENV)/.dev  ## run the tests that take under ten seconds
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not slow and not parity and not battery and not notebook and not bench"
+test: $(VENV)/.dev  ## run the tests but for those that take over five seconds
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "not (slow or $(OTHERS))"
+
+test-slow: $(VENV)/.dev  ## run the tests that take over five seconds: whole runs, and many examples of one property
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m "slow and not ($(OTHERS))"
 
 parity: $(VENV)/.parity  ## compare with PyTorch and Keras; installs them (CPU builds)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal -m parity tests/parity

@@ -88,6 +88,7 @@ def test_evaluation_sees_every_example_once_and_again(split):
         assert valid.sum() == len(split)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["killed", "exits", "hangs"])
 def test_a_reader_that_fails_is_named_in_time(split, fault, monkeypatch):
     monkeypatch.setattr("cnn_jax.data.readers.HANG_SECONDS", 5)

@@ -190,6 +190,7 @@ def test_hidden_layers_see_the_whole_image():
     assert window.box("C5", ()) == window.box("F6", ()) == ((0, 31), (0, 31))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet:small,width=0.25", "resnet:small,depth=8", "vgg:small,width=0.25"])
 def test_any_network_is_projected(name):
     shape = (32, 32, 3)

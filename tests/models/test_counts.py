@@ -14,7 +14,9 @@ def test_every_network_is_counted():
     assert set(models.counts()) == {entry.name for entry in models.catalogue()}
 
 
-@pytest.mark.parametrize("family", models.FAMILIES)
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[pytest.mark.slow] * (name == "preact_cifar")) for name in models.FAMILIES]
+)
 def test_counts_are_up_to_date(family):
     names = [entry.name for entry in models.catalogue() if entry.family == family and entry.name not in LARGE]
     for name in (names[0], names[-1]):

@@ -169,6 +169,7 @@ def test_forward_mode_works_in_the_plain_form():
 sizes = st.integers(5, 9)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(
     sizes, sizes, st.integers(1, 3), st.integers(1, 3), st.integers(0, 2), st.integers(1, 2), st.sampled_from([1, 2])

@@ -58,6 +58,7 @@ def convolutions(draw):
     return sizes, channels, features, groups, kernel, strides, pads, dilation
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(convolutions(), dtypes)
 @example(((2, 2), 5, 4, 1, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), "bfloat16")  # smaller than its kernel
@@ -101,6 +102,7 @@ def poolings(draw):
     return sizes, window, strides, pads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["max", "sum"])
 @settings(max_examples=15, deadline=None)
 @given(case=poolings(), dtype=dtypes)

@@ -135,6 +135,7 @@ def contrast_loop(x, size):
     return centred / np.maximum(deviation, deviation.mean((1, 2), keepdims=True))[..., None]
 
 
+@pytest.mark.slow
 def test_contrast_norm():
     x = X[:2, :, :, :3]
     np.testing.assert_allclose(ops.contrast_norm(jnp.asarray(x), size=3), contrast_loop(x, 3), rtol=1e-4, atol=1e-4)

@@ -29,6 +29,7 @@ def cases(draw):
     return window, strides, pads, dilation, sizes, draw(st.integers(0, 2**16))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(cases())
 @example(((2, 1, 3), (1, 2, 1), ((1, 0), (0, 0), (1, 1)), (1, 1, 2), (3, 4, 5), 0))
@@ -53,6 +54,7 @@ def test_value_and_gradient_are_those_of_lax(case):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_many_kernels_at_once_and_no_convolution():
     x, kernels = (
         jax.random.normal(jax.random.key(0), (4, 2, 6, 6, 3)),

@@ -190,6 +190,7 @@ def test_the_ledger_is_a_table_of_the_readme(folder):
         regenerate(text, folder)
 
 
+@pytest.mark.slow
 def test_a_trained_claim_runs_its_sweep_and_is_judged_again_on_what_is_committed(folder, tmp_path, capsys, monkeypatch):
     dataset = toy_dataset(size=32)
     for module in (cells_module, images_module):

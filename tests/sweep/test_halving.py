@@ -95,6 +95,7 @@ def test_what_makes_no_sense_is_refused(tmp_path, text, words):
         read_rungs(file)
 
 
+@pytest.mark.slow
 def test_a_sweep_halves_and_a_second_launch_runs_nothing(tmp_path, capsys, monkeypatch):
     dataset = toy_dataset(size=32)
     for module in (cells_module, images_module):

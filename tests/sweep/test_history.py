@@ -50,6 +50,7 @@ def test_overrides_reach_every_cell_and_those_that_make_no_sense_are_refused():
         cells("tiny")
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_runs(tmp_path):
     assert run(tmp_path) == [(0, "done"), (1, "done")]
     assert run(tmp_path, seeds=(0, 1, 2)) == [(0, "kept"), (1, "kept"), (2, "done")]

@@ -63,6 +63,7 @@ def noted(workdir) -> Counter[tuple[str, str]]:
     return Counter((line["label"], line["status"]) for line in lines)
 
 
+@pytest.mark.slow
 def test_what_is_missing_runs_and_the_table_is_tidy(experiment, tmp_path, capsys):
     workdir = tmp_path / "w"
     command = ["sweep", f"--experiment={experiment()}", f"--workdir={workdir}"]

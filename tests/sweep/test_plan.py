@@ -53,6 +53,7 @@ def written(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_200_cells_are_checked_in_a_minute_and_every_illegal_one_is_named():
     cells = read_experiment(GEOMETRY)
     assert len(cells) == len({cell.id for cell in cells}) == 200
@@ -78,6 +79,7 @@ def test_200_cells_are_checked_in_a_minute_and_every_illegal_one_is_named():
             assert problem.neighbours, cell.label
 
 
+@pytest.mark.slow
 def test_a_neighbour_from_the_grid_is_legal():
     cells = read_experiment(GEOMETRY)
     illegal = check_cells(cells)

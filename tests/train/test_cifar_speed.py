@@ -47,6 +47,7 @@ def test_the_recipe_with_nesterov_is_airbench94():
     assert rates == pytest.approx([0.2, 1, 0.07])
 
 
+@pytest.mark.slow
 def test_smoke_form_resumes_bit_for_bit():
     config = load_config(f"{CONFIG}:smoke", ["num_devices=1", "model.features=(16,16,16)", "batch_size=20"])
     dataset = load_dataset("shapes:tiny", validation=0.0)

@@ -55,6 +55,7 @@ def on_device(folder, tmp_path_factory):
     return bits(workdir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_streamed_run_is_the_device_resident_run(folder, on_device, tmp_path, workers):
     """Straight it would be enough; it is stopped in the middle of an epoch and of a block as well."""

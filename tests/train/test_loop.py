@@ -136,6 +136,7 @@ def test_the_seed_matters(finished, dataset, tmp_path):
         assert_same(load(tmp_path / "run").variables, load(finished).variables)
 
 
+@pytest.mark.slow
 def test_pmap_equals_jit(dataset, tmp_path):
     changes = {"num_devices": 4, "total_steps": 4, "model__name": "mlp:8"}
     for parallel in ("jit", "pmap"):

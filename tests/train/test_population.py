@@ -19,6 +19,8 @@ from cnn_jax.train.together import WAYS
 from tests.battery.harness import digest
 from tests.toy import toy_config, toy_dataset
 
+pytestmark = pytest.mark.slow
+
 # Statistics, dropout, augmentation, an average and a cut of the rate: all that has a state or draws.
 BASE = {
     "model__name": "lenet:small,norm=batch,dropout=0.3,features=(4),kernel_size=3,head_features=(8)",

@@ -34,6 +34,7 @@ EVERYTHING = {
 }
 
 
+@pytest.mark.slow
 def test_a_recipe_with_everything_resumes_bit_for_bit():
     told = []
     found = verify_resume(
@@ -45,6 +46,7 @@ def test_a_recipe_with_everything_resumes_bit_for_bit():
     assert told[1:] == [f"stopped at {stop}: identical" for stop in (1, 5, 8)]
 
 
+@pytest.mark.slow
 def test_a_run_that_depends_on_where_it_was_stopped_is_found_out(monkeypatch):
     """A source of randomness outside the state: each start draws another key."""
     starts = iter(range(100))

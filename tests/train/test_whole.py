@@ -15,6 +15,8 @@ from cnn_jax.train.verify import compare
 from cnn_jax.train.whole import make_whole, train_whole
 from tests.toy import toy_config, toy_dataset
 
+pytestmark = pytest.mark.slow
+
 NARROW = {"model.name": "airbench:94-muon,features=(4,)", "freeze": ("whiten/kernel",)}
 MUON = {
     "optimizer.name": "muon",

@@ -116,6 +116,7 @@ def test_training_starts_from_an_imported_network(workdir, variables):
     np.testing.assert_array_equal(started["params"]["conv3_1"]["conv1"]["kernel"], kernel)
 
 
+@pytest.mark.slow
 def test_keras_resnets_were_trained_on_bgr(tmp_path):
     name = "resnet:50-v1,stage_sizes=(1,1,1,1),bottleneck=true,width=0.0625,num_classes=3"
     variables = sensible(random_variables(name))
