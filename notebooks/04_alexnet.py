@@ -41,7 +41,7 @@ for place, (name, shape) in enumerate(stages):
     axes.bar(place, height, color=PALETTE[kind], bottom=-height / 2, width=0.75)
     axes.annotate(f"{shape[-1]:,}", (place, -height / 2), (0, -10), textcoords="offset points", ha="center", fontsize=7)
 axes.set_xticks(range(len(stages)), [name for name, _ in stages], rotation=60, ha="right")
-axes.set(ylabel="pixels along a side, centred", ylim=(-140, 120))
+axes.set(ylabel="pixels from the centre", ylim=(-140, 120))
 figure
 
 # %%
