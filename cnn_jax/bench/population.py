@@ -18,7 +18,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.errors import BenchError
 from cnn_jax.ops import plain_ops
 from cnn_jax.train.build import DataSpec, build
-from cnn_jax.train.planner import copied, make_plan
+from cnn_jax.train.planner import make_plan
 from cnn_jax.train.step import train_step
 
 _SEEDS, _STEPS = 8, 64
@@ -36,7 +36,7 @@ def run_population(config: Any, dataset: Dataset, seeds: Sequence[int]) -> float
     steps = config.total_steps
     _, many = make_plan(
         program.steps,
-        lambda: [copied(state) for state in states],
+        states,
         data,
         steps=steps,
         max_steps=program.max_steps,

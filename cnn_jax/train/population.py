@@ -26,7 +26,7 @@ from cnn_jax.train.feed import EvaluationFeed, OnDevice
 from cnn_jax.train.judge import better
 from cnn_jax.train.loop import Pace, load_config_data, put_held_out, train
 from cnn_jax.train.memory import out_of_memory_named
-from cnn_jax.train.planner import copied, make_plan
+from cnn_jax.train.planner import make_plan
 from cnn_jax.train.preflight import preflight
 from cnn_jax.train.progress import Listener
 from cnn_jax.train.run import TrainingRun
@@ -168,7 +168,7 @@ class _Population:
             config = first.config
             plan, many = make_plan(
                 program.steps,
-                lambda: [copied(run.state) for run in self.runs],
+                [run.state for run in self.runs],
                 self.data,
                 steps=program.total_steps - first.step,
                 max_steps=program.max_steps,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,7 +27,7 @@ def costs(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(planner, "WAYS", {name: lambda step, donated, name=name: name for name in table})
 
-    def measure(many, *rest):
+    def measure(many, *rest, **more):
         asked.append(many)
         return Measured(*table[many]), many
 
@@ -33,9 +36,7 @@ def costs(monkeypatch, tmp_path):
 
 
 def plan(steps, identity=("net",)):
-    return make_plan(
-        lambda *a: None, lambda: [jnp.zeros(1)] * 8, None, steps=steps, max_steps=10, identity=list(identity)
-    )
+    return make_plan(lambda *a: None, [jnp.zeros(1)] * 8, None, steps=steps, max_steps=10, identity=list(identity))
 
 
 def test_a_short_training_measures_nothing_but_the_first(costs):
@@ -81,9 +82,7 @@ def test_what_cannot_be_read_is_measured_again(costs, tmp_path):
 def test_a_real_measurement():
     step = lambda state, data, n: (state * jnp.float32(2) + data.sum() * n,)  # noqa: E731
     for name in ("calls", "map", "vmap"):
-        measured, many = planner._measure(
-            planner.WAYS[name](step, (0,)), lambda: [jnp.ones(3), jnp.zeros(3)], jnp.ones(2), 4, float("inf")
-        )
+        measured, many = planner._measure(planner.WAYS[name](step, (0,)), [jnp.ones(3), jnp.zeros(3)], jnp.ones(2), 4)
         assert 0 < measured.step_seconds < 10
         assert measured.total(3) == measured.compile_seconds + 3 * measured.step_seconds
         (one,), (other,) = many([jnp.ones(3), jnp.zeros(3)], jnp.ones(2), np.int32(1))
@@ -94,7 +93,27 @@ def test_a_real_measurement():
 def test_what_does_not_fit_is_never_chosen(monkeypatch):
     monkeypatch.setattr(planner, "free_memory", lambda device: 1)
     step = lambda state, data, n: (state + data.sum() * n,)  # noqa: E731
-    measured, _ = planner._measure(
-        planner.WAYS["vmap"](step, (0,)), lambda: [jnp.ones(3)] * 2, jnp.ones(2), 4, float("inf")
-    )
+    measured, _ = planner._measure(planner.WAYS["vmap"](step, (0,)), [jnp.ones(3)] * 2, jnp.ones(2), 4)
     assert measured.step_seconds == float("inf")
+
+
+def test_of_members_one_after_another_one_is_measured(monkeypatch, tmp_path):
+    monkeypatch.setenv("CNN_JAX_CACHE", str(tmp_path))
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    computed = []
+
+    def way(step, donated):
+        def many(members, data, num_steps):
+            computed.append(len(members))
+            time.sleep(0.02 * len(members) * int(num_steps))
+            return members
+
+        return many
+
+    monkeypatch.setattr(planner, "WAYS", {"calls": way})
+    monkeypatch.setattr(planner, "_ORDER", {"cpu": ("calls",)})
+    members = [jnp.ones(3)] * 8
+    found, _ = make_plan(lambda *a: None, members, None, steps=100, max_steps=4, identity=["net"])
+    assert set(computed) == {1}
+    assert found.measured["calls"].step_seconds == pytest.approx(8 * 0.02, rel=0.5)
+    np.testing.assert_array_equal(members[0], 1)  # not given away
