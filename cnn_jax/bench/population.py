@@ -17,7 +17,7 @@ from cnn_jax.bench.training import BATCH, CLASSES, SHAPE
 from cnn_jax.data import Dataset
 from cnn_jax.errors import BenchError
 from cnn_jax.ops import plain_ops
-from cnn_jax.train.build import DataSpec, build
+from cnn_jax.train.build import DataSpec, build, forget_programs
 from cnn_jax.train.planner import make_plan
 from cnn_jax.train.step import train_step
 
@@ -91,7 +91,7 @@ def against_vmap(context: Context) -> None:
     }
 
     def from_nothing() -> float:
-        jax.clear_caches()
+        forget_programs()
         return run_population(config, dataset, seeds)
 
     sides: dict[str, Callable[[], float]] = {"ours": from_nothing, "vmap": vmapped.run}
@@ -151,13 +151,14 @@ class _Vmapped:
 
         return jax.jit(step, donate_argnums=0)
 
-    def _states(self, seeds: Sequence[int]) -> Any:
-        states = [self._ours.program.create_state(np.int32(seed)) for seed in seeds]
+    def _states(self) -> Any:
+        program = build(self._ours.config, self._ours.spec)
+        states = [program.create_state(np.int32(seed)) for seed in self._seeds]
         return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *states)
 
     def losses(self, steps: int) -> list[float]:
         """Losses of the first seed."""
-        states, step, found = self._states(self._seeds), self._compile(), []
+        states, step, found = self._states(), self._compile(), []
         for i in range(steps):
             states, metrics = step(states, self._batches[i % len(self._batches)])
             found.append(float(metrics["loss"][0]))
@@ -165,9 +166,9 @@ class _Vmapped:
 
     def run(self) -> float:
         """Seconds of all seeds, compiling included."""
-        jax.clear_caches()
+        forget_programs()
         begun = time.perf_counter()
-        states, step = self._states(self._seeds), self._compile()
+        states, step = self._states(), self._compile()
         for i in range(self._steps):
             states, _ = step(states, self._batches[i % len(self._batches)])
         jax.block_until_ready(states)

@@ -18,9 +18,12 @@ from jax import lax
 
 from cnn_jax import ops
 from cnn_jax.bench.context import Context
+from cnn_jax.bench.ours import bench_config, synthetic_dataset
 from cnn_jax.bench.process import run_python
 from cnn_jax.errors import BenchError
+from cnn_jax.train.build import DataSpec, build
 from cnn_jax.train.cache import runs_often
+from cnn_jax.train.together import side_by_side
 
 _CLOSE = 2e-3  # of the largest value; sums of a hundred thousand products in another order
 
@@ -160,7 +163,7 @@ def _volumes(conv: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def against_textbook(context: Context) -> None:
-    """Every trap, and what the persistent cache keeps of short compilations."""
+    """Every trap, members taking turns, and what the persistent cache keeps of short compilations."""
     for name, trap in make_traps(context.smoke).items():
         arguments = jax.device_put(trap.arguments)
         naive, ours = jax.jit(trap.naive), jax.jit(trap.ours, compiler_options=runs_often())
@@ -182,6 +185,7 @@ def against_textbook(context: Context) -> None:
             "textbook": lambda f=naive, n=repeats[0], a=arguments: _timed(f, a, n),
         }
         context.measure(name, sides, {"textbook": row}, settle=0.05)
+    _turns(context)
     _short_compilations(context)
 
 
@@ -207,6 +211,44 @@ def _timed(function: Callable[..., Any], arguments: tuple[Any, ...], repeats: in
         value = function(*arguments)
     jax.block_until_ready(value)
     return time.perf_counter() - begun
+
+
+def _turns(context: Context) -> None:
+    """Members of one program, called one after another and side by side."""
+    count, steps, batch = (2, 1, 8) if context.smoke else (8, 32, 128)
+    config = bench_config("lenet:small", batch, total_steps=steps)
+    dataset = synthetic_dataset(batch * steps, (32, 32, 3), 10)
+    program = build(config, DataSpec.of(dataset))
+    split = dataset.splits["train"]
+    data = program.layout.put({"image": split.image, "label": split.label})
+
+    def members() -> list[Any]:
+        states = [program.layout.put(program.create_state(np.int32(seed))) for seed in range(count)]
+        return jax.block_until_ready(states)
+
+    def in_turn(states: list[Any]) -> list[Any]:
+        return jax.block_until_ready([program.run_steps(state, data, np.int32(steps)) for state in states])
+
+    def together(states: list[Any]) -> list[Any]:
+        return side_by_side(program.run_steps, states, data, np.int32(steps))
+
+    def block(run: Callable[[list[Any]], list[Any]]) -> float:
+        states = members()
+        begun = time.perf_counter()
+        run(states)
+        return time.perf_counter() - begun
+
+    weights = [[result[0].params for result in run(members())] for run in (in_turn, together)]
+    row = context.result.row(
+        "turns",
+        "textbook",
+        facts={
+            "peer": f"{count} models, {steps} steps each: a call at a time, against several calls at a time",
+            "difference": compare("turns", *weights),
+        },
+    )
+    sides = {"ours": lambda: block(together), "textbook": lambda: block(in_turn)}
+    context.measure("turns", sides, {"textbook": row}, settle=0.05)
 
 
 _COMPILES = """

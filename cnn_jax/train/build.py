@@ -190,6 +190,12 @@ def build(config: Any, spec: DataSpec) -> Program:
     )
 
 
+def forget_programs() -> None:
+    """Leaves nothing compiled in this process: the next program is built and compiled as in a new one."""
+    _build.cache_clear()
+    jax.clear_caches()
+
+
 def program_key(config: Any) -> str:
     """What runs on the same data must have in common to share a compiled program."""
     return canonical_json(split(resolve(config))[0])

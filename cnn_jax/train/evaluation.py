@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 
 import jax
@@ -15,7 +16,7 @@ from cnn_jax.train.cache import runs_often
 from cnn_jax.train.feed import EvaluationFeed
 from cnn_jax.train.kept import Shelf
 from cnn_jax.train.parallel import Layout
-from cnn_jax.train.together import WAYS
+from cnn_jax.train.together import WAYS, Many, side_by_side
 
 EvaluationData = Batch | EvaluationFeed
 """A split on the devices, `{"image": uint8 [N, H, W, C], "label": int32 [N]}`, or the batches of one in its files."""
@@ -89,7 +90,10 @@ class Evaluate:
 
     def of_many(self, way: str) -> Callable[[list[Variables], Batch], list[dict[str, float]]]:
         """The same for the variables of several members, together in a way of `WAYS`; of a split on the device."""
-        many = self._shelf.function(f"evaluate by {way}", WAYS[way](self._batches, ()))
+        if way == "calls":
+            many: Many = functools.partial(side_by_side, self._evaluate_batches)
+        else:
+            many = self._shelf.function(f"evaluate by {way}", WAYS[way](self._batches, ()))
 
         def evaluate(variables: list[Variables], data: Batch) -> list[dict[str, float]]:
             calls = [many(variables, data, *call) for call in self._calls(data)]

@@ -67,9 +67,8 @@ class Shelf:
         return name in self._values or _read(self.file("value", name)) is not None
 
     def function(self, name: str, jitted: Any) -> Any:
-        """The function, kept; as it is where nothing is kept, or where it is no function under `jax.jit`."""
-        kept = self._made_of and caches() and jax.process_count() == 1 and hasattr(jitted, "lower")
-        return Kept(jitted, name, self) if kept else jitted
+        """The function, kept; as it is among several processes, or where it is no function under `jax.jit`."""
+        return Kept(jitted, name, self) if jax.process_count() == 1 and hasattr(jitted, "lower") else jitted
 
     def file(self, *what: str) -> Path | None:
         """Where something of the program is kept, or None where nothing is."""
@@ -79,7 +78,7 @@ class Shelf:
 
 
 class Kept:
-    """A function under `jax.jit` whose executables are kept.
+    """A function under `jax.jit` whose executables are kept, here and, where its shelf has files, for other processes.
 
     Args:
         jitted: the function.
@@ -93,11 +92,15 @@ class Kept:
 
     def __call__(self, *args: Any) -> Any:
         """Runs the function. It is no part of other functions: these have it uncompiled."""
+        return self.prepared(*args)(*args)
+
+    def prepared(self, *args: Any) -> Any:
+        """The executable for arguments such as these, found or compiled, and not run."""
         leaves, tree = jax.tree.flatten(args)
         kind = tree, *((x.shape, x.dtype, getattr(x, "sharding", None)) for x in leaves)
         if kind not in self._compiled:
             self._compiled[kind] = self._find(args, list(map(str, kind)))
-        return self._compiled[kind](*args)
+        return self._compiled[kind]
 
     def lower(self, *args: Any) -> Any:
         """As of `jax.jit`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 import uuid
@@ -20,7 +21,7 @@ import numpy as np
 
 from cnn_jax.train.cache import user_cache
 from cnn_jax.train.memory import free_memory
-from cnn_jax.train.together import WAYS, Many, One
+from cnn_jax.train.together import WAYS, Many, One, at_a_time
 
 # Best guesses first: what follows is measured only where it may pay.
 _ORDER = {"cpu": ("calls", "map", "vmap of products", "copies", "vmap")}
@@ -115,9 +116,10 @@ def make_plan(
             costs = [_compilation(other, {name: m}, memory.members) for other in others]
             return bool(others) and m.total(steps) < _WORTH * min(costs)
 
-        # Members that are computed one after another take as many times what one of them takes.
-        measured = members[:1] if name == "calls" and jax.local_device_count() == 1 else members
-        times = len(members) // len(measured)
+        # Members that take turns take as many times what those of one turn take.
+        takes_turns = name == "calls" and jax.local_device_count() == 1
+        measured = members[: at_a_time(len(members))] if takes_turns else members
+        times = math.ceil(len(members) / len(measured))
         known[name], compiled[name] = _measure(
             WAYS[name](step, (0,)), measured, data, max_steps, times=times, fastest=fastest, alone=alone
         )

@@ -31,7 +31,7 @@ from cnn_jax.train.preflight import preflight
 from cnn_jax.train.progress import Listener
 from cnn_jax.train.run import TrainingRun
 from cnn_jax.train.stop import StopRequest
-from cnn_jax.train.together import WAYS, Many
+from cnn_jax.train.together import WAYS, Many, side_by_side
 from cnn_jax.train.workdir import DATASET, DONE, check_workdir, open_workdir, read_json, write_environment, write_json
 
 Outcome = dict[str, Any] | CnnJaxError
@@ -156,7 +156,7 @@ class _Population:
         ]
         self.outcomes: list[Outcome | None] = [None] * len(members)
         self.way, self._many = self._choose(way)
-        self._evaluate = program.evaluate.of_many(self.way) if self.way.startswith("vmap") else None
+        self._evaluate = None if self.way in ("map", "copies") else program.evaluate.of_many(self.way)
 
     def _choose(self, way: str | None) -> tuple[str, Many]:
         program, first = self.programs[0], self.runs[0]
@@ -182,7 +182,7 @@ class _Population:
             run.meta["way"] = way
         if way == "calls" and jax.local_device_count() == 1:
             # The very program of a run alone, which may be compiled already.
-            return way, lambda states, *shared: [program.run_steps(state, *shared) for state in states]
+            return way, lambda states, *shared: side_by_side(program.run_steps, states, *shared)
         return way, many
 
     def active(self) -> list[int]:

@@ -7,7 +7,9 @@ batch and the device, and is measured (`planner.py`).
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -15,6 +17,9 @@ import jax.numpy as jnp
 
 from cnn_jax import ops
 from cnn_jax.train.cache import runs_often
+from cnn_jax.train.kept import Kept, Shelf
+
+_AT_MOST = 8  # members whose activations are in memory at the same time
 
 One = Callable[..., Any]
 """`(member, *shared) -> result`; the members are trees of arrays of the same shapes."""
@@ -27,6 +32,7 @@ Way = Callable[[One, tuple[int, ...]], Many]
 def calls(function: One, donated: tuple[int, ...]) -> Many:
     """One compiled function, called for each member; where there are several devices, each takes its share at once."""
     compiled = jax.jit(function, donate_argnums=donated, compiler_options=runs_often())
+    kept = Kept(compiled, "calls", Shelf())
     placed: dict[Any, tuple[Any, Any]] = {}
 
     def shared_on(device: Any, shared: Any) -> Any:
@@ -37,7 +43,7 @@ def calls(function: One, donated: tuple[int, ...]) -> Many:
     def many(members: list[Any], *shared: Any) -> list[Any]:
         devices = jax.local_devices()[: len(members)]
         if len(devices) == 1:
-            return [compiled(member, *shared) for member in members]
+            return side_by_side(kept, members, *shared)
         results = []
         for i, member in enumerate(members):
             device = devices[i % len(devices)]
@@ -45,6 +51,32 @@ def calls(function: One, donated: tuple[int, ...]) -> Many:
         return jax.device_put(results, devices[0])
 
     return many
+
+
+def at_a_time(count: int) -> int:
+    """How many of so many members one device computes at the same time.
+
+    A CPU's cores wait for one another at the end of every parallel loop of a program, and most loops are short: the
+    loops of another member's call fill the gaps (docs/performance.md has the figures).
+    """
+    return min(count, os.cpu_count() or 1, _AT_MOST) if jax.default_backend() == "cpu" else 1
+
+
+def side_by_side(function: Any, members: Sequence[Any], *shared: Any) -> list[Any]:
+    """Calls a function for each member on one device, as many at a time as pays; each call is what it is alone.
+
+    Args:
+        function: a `Kept` one, or one under `jax.jit`, which is called for one member after the other.
+        members: a tree of arrays each.
+        shared: the other arguments.
+    """
+    width = at_a_time(len(members))
+    if width == 1 or not isinstance(function, Kept):
+        return [function(member, *shared) for member in members]
+    # Found here: a thread would trace without what its caller has chosen for the operations.
+    compiled = function.prepared(members[0], *shared)
+    with ThreadPoolExecutor(width) as pool:
+        return list(pool.map(lambda member: jax.block_until_ready(compiled(member, *shared)), members))
 
 
 def mapped(function: One, donated: tuple[int, ...]) -> Many:

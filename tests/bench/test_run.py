@@ -78,7 +78,7 @@ def test_images_into_the_step(capsys):
 @pytest.mark.bench
 def test_traps(capsys):
     (result,) = bench(capsys, "traps", "--blocks=1")
-    assert len(result["rows"]) == 12
+    assert len(result["rows"]) == 13
     assert all(row["facts"].get("difference", 0) < 2e-3 for row in result["rows"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import jax
@@ -78,6 +79,21 @@ def test_members_are_the_runs_alone(way, alone, dataset, tmp_path):
         assert outcome["test"]["n"] == 47
     losses = {read_metrics(tmp_path / str(i))[0]["loss"] for i in range(len(CHANGES))}
     assert len(losses) == len(CHANGES), "each has an order, a start or a rate of its own"
+
+
+def test_on_one_device_they_are_the_runs_alone_to_the_bit(alone, dataset, tmp_path, monkeypatch):
+    first = jax.local_devices()[:1]
+    monkeypatch.setattr(jax, "local_devices", lambda: first)
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    train_population(members_in(tmp_path), dataset=dataset, way="calls")
+    for i in range(len(CHANGES)):
+        lines = [read_metrics(folder / str(i)) for folder in (tmp_path, alone)]
+        assert [{**line, "images_per_second": 0} for line in lines[0]] == [
+            {**line, "images_per_second": 0} for line in lines[1]
+        ]
+        ours, theirs = load(tmp_path / str(i)), load(alone / str(i))
+        jax.tree.map(np.testing.assert_array_equal, ours.variables, theirs.variables)
 
 
 def test_one_that_diverges_does_not_touch_the_others(alone, dataset, tmp_path):
