@@ -14,6 +14,10 @@ Gpu: 10 runs at full width on all of CIFAR-10, 100 epochs.
     cnn-jax claims --run dropout --config.data=folder:PATH
 
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
+
+Here dropout closes the gap, 14 points between training and test error where there were 47 without, and the test error
+stays where it was: a network of a quarter of the width has few units to spare, and 30 epochs are too few for one that
+learns half as fast. All images at full width, trained until neither improves, would tell.
 """
 
 from __future__ import annotations
