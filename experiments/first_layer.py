@@ -13,8 +13,8 @@ Gpu: 10 runs at full width on all of `shapes:64`, 30 epochs.
     cnn-jax claims --run first_layer
 
 Here no filter of either network is dead, and the errors overlap. What Zeiler and Fergus saw missing were the middle
-frequencies of photographs; these shapes are flat and fill the image. Photographs of 128 pixels and more, with 96 filters
-and training until neither improves, would tell.
+frequencies of photographs; these shapes are flat and fill the image. Photographs of 128 pixels and more, with 96
+filters and training until neither improves, would tell.
 """
 
 from __future__ import annotations

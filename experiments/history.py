@@ -19,8 +19,8 @@ All see the same images as often, under the same update rule, rate, decay and sc
 preset: what differs is the network. Its own era's recipe would serve each better.
 
 Here AlexNet is well ahead of LeNet-5, and ResNet of VGG and GoogLeNet, but in 938 steps the deep networks have not
-caught up with the shallow ones: VGG is 4.6 points behind ZFNet. Their training errors stand in the same order, so that it
-is a matter of steps and not of overfitting. Training until none improves would tell.
+caught up with the shallow ones: VGG is 4.6 points behind ZFNet. Their training errors stand in the same order, so
+that it is a matter of steps and not of overfitting. Training until none improves would tell.
 """
 
 from __future__ import annotations
