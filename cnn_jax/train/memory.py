@@ -47,6 +47,12 @@ def free_memory(device: Any) -> int | None:
     return None
 
 
+def needed_memory(compiled: Any) -> int:
+    """Bytes that a call of an executable takes for itself and its results; 0 where it does not say."""
+    found = compiled.memory_analysis()
+    return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
+
+
 @contextlib.contextmanager
 def out_of_memory_named(config: Any) -> Iterator[None]:
     """Turns XLA's RESOURCE_EXHAUSTED, raised inside, into a ConfigError.

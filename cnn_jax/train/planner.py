@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.train.cache import user_cache
-from cnn_jax.train.memory import free_memory
+from cnn_jax.train.memory import free_memory, needed_memory
 from cnn_jax.train.together import WAYS, Many, One, at_a_time
 
 # Best guesses first: what follows is measured only where it may pay.
@@ -148,7 +148,7 @@ def _measure(
     started = time.perf_counter()
     if hasattr(many, "lower"):  # one program for all members: what it needs is known before it runs
         compiled = many.lower(list(members), data, np.int32(1)).compile()
-        if _needs(compiled) > (free_memory(jax.local_devices()[0]) or float("inf")):
+        if needed_memory(compiled) > (free_memory(jax.local_devices()[0]) or float("inf")):
             return Measured(time.perf_counter() - started, float("inf")), many
     else:
         compiled = many
@@ -171,11 +171,6 @@ def _seconds(many: Many, members: Sequence[Any], data: Any, num_steps: int) -> f
     started = time.perf_counter()
     jax.block_until_ready(many(given_away, data, np.int32(num_steps)))
     return time.perf_counter() - started
-
-
-def _needs(compiled: Any) -> int:
-    found = compiled.memory_analysis()
-    return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
 
 class _Memory:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from cnn_jax import ops
 from cnn_jax.train.cache import runs_often
 from cnn_jax.train.kept import Kept, Shelf
+from cnn_jax.train.memory import free_memory, needed_memory
 
 _AT_MOST = 8  # members whose activations are in memory at the same time
 
@@ -63,7 +64,7 @@ def at_a_time(count: int) -> int:
 
 
 def side_by_side(function: Any, members: Sequence[Any], *shared: Any) -> list[Any]:
-    """Calls a function for each member on one device, as many at a time as pays; each call is what it is alone.
+    """Calls a function for each member on one device, as many at a time as pays and fits; each is what it is alone.
 
     Args:
         function: a `Kept` one, or one under `jax.jit`, which is called for one member after the other.
@@ -75,6 +76,9 @@ def side_by_side(function: Any, members: Sequence[Any], *shared: Any) -> list[An
         return [function(member, *shared) for member in members]
     # Found here: a thread would trace without what its caller has chosen for the operations.
     compiled = function.prepared(members[0], *shared)
+    free, needed = free_memory(jax.local_devices()[0]), needed_memory(compiled)
+    if free and needed:
+        width = max(1, min(width, free // needed))
     with ThreadPoolExecutor(width) as pool:
         return list(pool.map(lambda member: jax.block_until_ready(compiled(member, *shared)), members))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn_jax.train import together
 from cnn_jax.train.kept import Kept, Shelf
 from cnn_jax.train.together import WAYS, at_a_time, side_by_side
 
@@ -77,6 +79,23 @@ def test_how_many(monkeypatch):
     assert [at_a_time(count) for count in (1, 5, 64)] == [1, 5, 8]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert at_a_time(64) == 1, "a GPU's calls follow one another by themselves"
+
+
+@pytest.mark.parametrize(("free", "at_once"), [(None, 2), (10_000, 2), (10, 1)])
+def test_no_more_than_fit_the_memory(free, at_once, monkeypatch):
+    monkeypatch.setattr(together, "free_memory", lambda device: free)
+    running, most = [], []
+
+    def count(x):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.2)
+        running.pop()
+        return np.asarray(x)
+
+    function = kept(lambda x: jax.pure_callback(count, jax.ShapeDtypeStruct((3,), jnp.float32), x))
+    side_by_side(function, [jnp.ones(3)] * 4)
+    assert max(most) == at_once
 
 
 @pytest.mark.parametrize("cpus", [1, 2])
