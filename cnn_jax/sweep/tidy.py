@@ -67,19 +67,17 @@ def table(cells: Sequence[dict[str, Any]], *, done: bool = False) -> pd.DataFram
         done: leave out cells without a result.
 
     Returns:
-        A column for each setting under its dotted key (tuples as text), `arm` where cells are named, `label`, `seed`,
-        `id`, `status`, `error`, `params`, `macs`, `receptive_field`, `steps`, `seconds`, and `SPLIT_error` and
-        `SPLIT_loss` of each split.
+        A column for each setting under its dotted key (tuples as text, and all of a column where its values are of
+        several kinds), `arm` where cells are named, `label`, `seed`, `id`, `status`, `error`, `params`, `macs`,
+        `receptive_field`, `steps`, `seconds`, and `SPLIT_error` and `SPLIT_loss` of each split.
     """
     import pandas as pd
 
     rows = [row for row in cells if not done or row["status"] == "done"]
     settings = list(dict.fromkeys(key for row in rows for key in row["settings"]))
     columns = list(dict.fromkeys(key for row in rows for key in row if key != "settings"))
-    flat = [
-        {**{key: _scalar(row["settings"].get(key)) for key in settings}, **{key: row.get(key) for key in columns}}
-        for row in rows
-    ]
+    told = {key: _of_one_kind([_scalar(row["settings"].get(key)) for row in rows]) for key in settings}
+    flat = {**told, **{key: [row.get(key) for row in rows] for key in columns}}
     return pd.DataFrame(flat, columns=list(dict.fromkeys([*settings, *columns])))
 
 
@@ -118,6 +116,14 @@ def measured(workdir: Path, cell: Cell) -> dict[str, float]:
     """What `measure_cells` found of a cell; nothing, if nothing was asked."""
     file = workdir / cell.id / MEASURED
     return read_json(file)["numbers"] if file.is_file() else {}
+
+
+def _of_one_kind(values: list[Any]) -> list[Any]:
+    """A column of Parquet holds numbers, truths or text: of several kinds all become text."""
+    kinds = {float if type(value) is int else type(value) for value in values if value is not None}
+    if len(kinds) < 2:
+        return values
+    return [value if value is None else str(value) for value in values]
 
 
 def _scalar(value: Any) -> Any:
