@@ -21,10 +21,9 @@ weights, and its augmentation as far as it is one of 32x32 images. Where a paper
 the rate is divided by ten after a half and three quarters. Weights start as in H01: normal ones of deviation 0.01 are
 made for the papers' widths, and these networks are narrower.
 
-Here ResNet's recipe is far ahead: its rate is ten times that of the others of its time, and it needs no dropout. The
-recipes of the years before cut rates and drop units for the sake of trainings a hundred times as long as these 938
-steps, and under them LeNet-5 by plain gradient descent comes second. Alike, the networks stand as H01 says. Training
-until none improves would tell.
+Here ResNet's recipe is far ahead: its rate is ten times that of AlexNet to GoogLeNet, and it needs no dropout. Theirs
+cut rates and drop units for the sake of trainings far longer than these 938 steps, and beside them LeNet-5 by plain
+gradient descent comes second. Alike, the networks stand as H01 says. Training until none improves would tell.
 """
 
 from __future__ import annotations

@@ -50,10 +50,10 @@ def _run(options: argparse.Namespace, overrides: list[str], directory: Path) -> 
     documents, fallen = [], False
     questions = chosen(directory, options.again, options.preset)
     for question in questions:
+        name = question.name if options.preset == LAPTOP else f"{question.name}-{options.preset}"
         document = run_claim(
             question,
-            Path(options.workdir)
-            / (question.name if options.preset == LAPTOP else f"{question.name}-{options.preset}"),
+            Path(options.workdir) / name,
             overrides,
             preset=options.preset,
             processes=options.processes,

@@ -40,9 +40,9 @@ def test_at_the_papers_scale_the_same_is_asked_for_longer(question):
     arms = [[{**cell.settings, "model.name": None} for cell in cells] for cells in (small, large)]
     assert arms[0] == arms[1]
     for few, many in zip(small, large, strict=True):
-        images = many.config.train_images, few.config.train_images or 45_000
-        assert images[0] is None
-        seen = [total_steps_of(c.config, n) * c.config.batch_size for c, n in ((few, images[1]), (many, 45_000))]
+        assert many.config.train_images is None
+        images = few.config.train_images or 45_000  # of CIFAR-10 without those that validate
+        seen = [total_steps_of(c.config, n) * c.config.batch_size for c, n in ((few, images), (many, 45_000))]
         assert seen[0] < seen[1]
     assert check_cells(large) == {}
 
