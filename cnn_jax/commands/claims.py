@@ -75,10 +75,12 @@ def _run(options: argparse.Namespace, overrides: list[str], directory: Path) -> 
                 print(
                     f"    {row['what']}: published {_shown(row['published'])}, here {_shown(row['measured'])}, {mark}"
                 )
-            print(f"    {_standing(document['stands'], changed)}")
+            if stored or not options.write:
+                print(f"    {_standing(document['stands'], changed)}")
     if options.write:  # at the end: a result that is written changes the tree that the next one is said to come from
         for question, document in zip(questions, documents, strict=True):
-            write_claim(question, {key: value for key, value in document.items() if key != "stands"})
+            file = write_claim(question, {key: value for key, value in document.items() if key != "stands"})
+            print(f"wrote {file}", file=sys.stderr)
     print_json(documents) if options.json else None
     return 1 if fallen and not options.write else 0
 

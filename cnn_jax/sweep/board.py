@@ -25,7 +25,7 @@ class Board:
         seconds: predicted for each cell, by its id; what cells really take corrects it.
         kept: how many were done before.
         workdir: where to look when a cell has failed.
-        processes: cells that run at a time.
+        processes: that run cells, each a cell or a population of them.
         shown: False for silence.
     """
 
@@ -42,7 +42,8 @@ class Board:
         self._cells = {cell.id: cell for cell in cells}
         self._seconds, self._kept, self._workdir, self._processes = seconds, kept, workdir, processes
         self._running: dict[str, str] = {}
-        self._started_at: dict[str, float] = {}
+        self._spent: dict[str, float] = {}  # seconds of a process on each running cell, until the last look
+        self._looked = 0.0
         self._ended: Counter[str] = Counter()
         self._left = dict.fromkeys(self._cells)
         self._predicted = self._took = 0.0
@@ -61,7 +62,8 @@ class Board:
 
     def show(self, cell_id: str, text: str) -> None:
         """What a running cell is at."""
-        self._started_at.setdefault(cell_id, time.monotonic())
+        self._spend()
+        self._spent.setdefault(cell_id, 0.0)
         self._running[cell_id] = text
         self._draw()
 
@@ -74,7 +76,8 @@ class Board:
         log: Path | None = None,
     ) -> None:
         """A cell ended: `done`, `kept` by another launch meanwhile, `failed`, `stopped`, or running `elsewhere`."""
-        took = time.monotonic() - self._started_at.pop(cell_id, time.monotonic())
+        self._spend()
+        took = self._spent.pop(cell_id, 0.0)
         if outcome == "done":
             self._predicted, self._took = self._predicted + self._seconds.get(cell_id, 0.0), self._took + took
         self._running.pop(cell_id, None)
@@ -89,8 +92,8 @@ class Board:
     def seconds_left(self) -> float:
         """What is left by the prediction, corrected by what has been measured, over the processes."""
         factor = self._took / self._predicted if self._predicted else 1.0
-        now = time.monotonic()
-        gone = sum(min(now - at, factor * self._seconds.get(i, 0.0)) for i, at in self._started_at.items())
+        self._spend()
+        gone = sum(min(spent, factor * self._seconds.get(i, 0.0)) for i, spent in self._spent.items())
         return max(0.0, factor * sum(self._seconds.get(i, 0.0) for i in self._left) - gone) / self._processes
 
     def summary(self) -> str:
@@ -102,6 +105,13 @@ class Board:
         if self._left:
             parts.append(f"about {duration(self.seconds_left())} left")
         return ", ".join(parts)
+
+    def _spend(self) -> None:
+        """Shares out the time since the last look: cells that are trained together have one process among them."""
+        now = time.monotonic()
+        share = (now - self._looked) * min(1.0, self._processes / max(1, len(self._spent)))
+        self._spent = {cell_id: spent + share for cell_id, spent in self._spent.items()}
+        self._looked = now
 
     def _line(self, cell_id: str, outcome: str, error: str, final: Mapping[str, Any] | None, log: Path | None) -> str:
         label = self._cells[cell_id].label
@@ -134,12 +144,17 @@ class CellListener(Silence):
     def start(self, *, total_steps: int, step: int, batch_size: int) -> None:
         """The run begins."""
         self._total, self._batch_size = total_steps, batch_size
+        self._first: tuple[int, float] | None = None  # the step and the time of the first call's end
         self._tell("compiling")
 
     def advance(self, step: int, seconds: float, steps: int, train: Mapping[str, float]) -> None:
         """A call ended."""
+        now = time.monotonic()
+        at, since = self._first or (step - steps, now - seconds)
+        self._first = self._first or (step, now)  # before it something was compiled
+        # By the clock: `seconds` is this run's share of a call that trains it with others.
+        left = (self._total - step) * (now - since) / (step - at)
         rate = steps * self._batch_size / seconds
-        left = (self._total - step) * self._batch_size / rate
         self._tell(f"{step / self._total:.0%}, {rate:,.0f} img/s, {duration(left)} left")
 
 

@@ -7,7 +7,6 @@ import fcntl
 import itertools
 import json
 import os
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from cnn_jax.train.build import program_key
 from cnn_jax.train.loop import load_config_data, train
 from cnn_jax.train.population import Member, train_population
 from cnn_jax.train.progress import Listener
-from cnn_jax.train.workdir import DONE
+from cnn_jax.train.workdir import DONE, read_json
 
 MANIFEST = "manifest.jsonl"
 TRACEBACK = "traceback.txt"
@@ -109,7 +108,6 @@ def _run_group(
                 yield cell, "elsewhere"
         if not mine:
             return
-        started = time.time()
         dataset = _dataset(mine[0].config, datasets)
         outcomes = _together(mine, workdir, listen, dataset) if len(mine) > 1 and not dataset.streamed else {}
         for cell in mine:
@@ -117,9 +115,9 @@ def _run_group(
                 outcomes[cell.id] = _alone(cell, workdir, listen(cell), dataset)
             error = outcomes[cell.id]
             if error is None:
-                _note(workdir, cell, "done", started)
+                _note(workdir, cell, "done", seconds=read_json(workdir / cell.id / DONE)["seconds"])
             else:
-                note_failure(workdir, cell, started, error)
+                note_failure(workdir, cell, error)
             yield cell, "done" if error is None else "failed"
 
 
@@ -183,9 +181,9 @@ def _dataset(config: Any, loaded: dict[str, Dataset]) -> Dataset:
     return loaded[key]
 
 
-def note_failure(workdir: Path, cell: Cell, started: float, error: str) -> None:
+def note_failure(workdir: Path, cell: Cell, error: str) -> None:
     """Writes down that a cell failed, and why; the next launch tries it again."""
-    _note(workdir, cell, "failed", started, error)
+    _note(workdir, cell, "failed", error=error)
 
 
 def is_done(workdir: Path, cell: Cell) -> bool:
@@ -193,13 +191,13 @@ def is_done(workdir: Path, cell: Cell) -> bool:
     return (workdir / cell.id / DONE).is_file()
 
 
-def _note(workdir: Path, cell: Cell, status: str, started: float, error: str | None = None) -> None:
+def _note(workdir: Path, cell: Cell, status: str, *, seconds: float | None = None, error: str | None = None) -> None:
     note = {
         "cell": cell.id,
         "label": cell.label,
         "status": status,
         "error": error,
-        "seconds": round(time.time() - started, 3),
+        "seconds": seconds,
         "config": to_dict(cell.config),
     }
     # One write of one line: two processes that append at once do not mix their lines. Machines that share the file

@@ -10,7 +10,6 @@ import glob
 import multiprocessing
 import os
 import signal
-import time
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
@@ -73,7 +72,7 @@ class _Pool:
     def __init__(self, cells: Sequence[Cell], workdir: Path, board: Board, processes: int):
         self._cells = {cell.id: cell for cell in cells}
         self._chunks = deque([pack(cell) for cell in chunk] for chunk in chunks(cells, processes))
-        self._workdir, self._board, self._started = workdir, board, time.time()
+        self._workdir, self._board = workdir, board
         self._ended: set[str] = set()
         context = multiprocessing.get_context("spawn")  # JAX has threads: a forked process may hang
         self._workers: dict[Connection, _Worker] = {}
@@ -123,7 +122,7 @@ class _Pool:
             if not is_done(self._workdir, self._cells[cell_id]):
                 status = worker.process.exitcode
                 why = f"its process died with status {status}, killed or out of memory" if status else "it was stopped"
-                note_failure(self._workdir, self._cells[cell_id], self._started, why)
+                note_failure(self._workdir, self._cells[cell_id], why)
             self._ended.add(cell_id)
             tell_end(self._board, self._workdir, cell_id, "failed")
         if not worker.at and worker.process.exitcode:

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from cnn_jax.sweep.board import CellListener
 from cnn_jax.sweep.cells import Cell
-from cnn_jax.train.progress import Silence
 
 
 class LiveTable:
@@ -38,9 +38,9 @@ class LiveTable:
         if self._live:
             self._live.stop()
 
-    def listen(self, cell: Cell) -> _CellListener:
+    def listen(self, cell: Cell) -> CellListener:
         """The listener of a cell that is about to run."""
-        return _CellListener(self, cell)
+        return CellListener(lambda text: self.show(cell, f"[cyan]{text}[/]"))
 
     def ended(self, cell: Cell, outcome: str, final: Mapping[str, Any] | None) -> None:
         """A cell ended, with the contents of its DONE if it has them."""
@@ -66,19 +66,3 @@ class LiveTable:
         for row, texts in self._texts.items():
             table.add_row(escape(row), *(texts.get(seed, "") for seed in seeds))
         return table
-
-
-class _CellListener(Silence):
-    """Shows the progress of one run in the table."""
-
-    def __init__(self, table: LiveTable, cell: Cell):
-        self._table, self._cell = table, cell
-
-    def start(self, *, total_steps: int, step: int, batch_size: int) -> None:
-        self._total, self._batch_size = total_steps, batch_size
-        self._table.show(self._cell, "[dim]compiling[/]")
-
-    def advance(self, step: int, seconds: float, steps: int, train: Mapping[str, float]) -> None:
-        rate = steps * self._batch_size / seconds
-        left = (self._total - step) * self._batch_size / rate
-        self._table.show(self._cell, f"[cyan]{step / self._total:.0%}, {rate:,.0f} img/s, {left:.0f} s left[/]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -169,6 +170,7 @@ class _Clock:
     """Predicts seconds from what finished cells took."""
 
     def __init__(self, cells: Sequence[Cell], costs: Sequence[_Cost], workdir: Path):
+        self._alike = Counter(program_key(cell.config) for cell in cells)
         self._by_program: dict[str, list[float]] = {}
         seconds = work = 0.0
         for cell, cost in zip(cells, costs, strict=True):
@@ -187,4 +189,4 @@ class _Clock:
         import jax
 
         rate = _MACS_PER_SECOND.get(jax.default_backend(), _MACS_PER_SECOND["gpu"])
-        return _COMPILE_SECONDS + cost.work / rate, "guessed"
+        return _COMPILE_SECONDS / self._alike[program_key(cell.config)] + cost.work / rate, "guessed"

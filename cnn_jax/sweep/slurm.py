@@ -144,7 +144,7 @@ class _Follower:
         self.open = list(tasks)
         self.stopped = 0
         self._left = {cell.id: cell for cell in cells if cell.id in held}
-        self._workdir, self._board, self._started = workdir, board, time.time()
+        self._workdir, self._board = workdir, board
 
     def look(self) -> bool:
         """Reads the journals; whether a cell is left."""
@@ -175,7 +175,7 @@ class _Follower:
             if is_done(self._workdir, cell):
                 self._end(cell_id, "done", task)
             elif task.task.faulty and task.at in (None, cell_id):  # the others were not at fault
-                note_failure(self._workdir, cell, self._started, f"its task ended: {state}")
+                note_failure(self._workdir, cell, f"its task ended: {state}")
                 self._end(cell_id, "failed", task)
             else:
                 self.stopped += 1

@@ -33,7 +33,6 @@ def run_task(packed: Sequence[Packed], workdir: str, journal: str) -> None:
     """
     folder, cells, ended = Path(workdir), [unpack(cell) for cell in packed], set()
     tell = _Journal(Path(journal))
-    started = time.time()
     _stop_on_signals()
     try:
         for cell, outcome in run_cells(cells, folder, lambda cell: CellListener(lambda text: tell.at(cell.id, text))):
@@ -48,7 +47,7 @@ def run_task(packed: Sequence[Packed], workdir: str, journal: str) -> None:
     except CnnJaxError as error:  # the data, which all cells of a chunk share
         for cell in cells:
             if cell.id not in ended:
-                note_failure(folder, cell, started, str(error))
+                note_failure(folder, cell, str(error))
                 tell.ended(cell.id, "failed")
         print(f"cnn-jax: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_status)

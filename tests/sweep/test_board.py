@@ -41,6 +41,21 @@ def test_counts_and_time_left_follow_what_is_measured(monkeypatch, capsys):
     assert lines[1] == f"failed: cell 1: E-NAN-01: loss is nan (look into runs/w/{cells[1].id})"
 
 
+def test_cells_that_are_trained_together_share_their_time(monkeypatch):
+    cells = made(8)
+    shown, clock = board(monkeypatch, cells, {cell.id: 10.0 for cell in cells})
+    for four in (cells[:4], cells[4:]):
+        for cell in four:
+            shown.show(cell.id, "compiling")
+        clock[0] += 60
+        if four == cells[4:]:
+            break
+        for cell in four:
+            shown.ended(cell.id, "done")
+        assert shown.seconds_left() == 4 * 15
+    assert shown.seconds_left() == 0
+
+
 def test_silence_is_silent(capsys):
     cells = made(1)
     with Board(cells, {}, kept=0, workdir=Path("w"), processes=1, shown=False) as shown:
@@ -48,12 +63,16 @@ def test_silence_is_silent(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_listener_tells_share_rate_and_time_left():
-    told = []
+def test_a_listener_tells_share_rate_and_time_left(monkeypatch):
+    told, clock = [], [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     listener = CellListener(told.append)
-    listener.start(total_steps=100, step=0, batch_size=32)
+    listener.start(total_steps=100, step=5, batch_size=32)
+    clock[0] += 60  # of which two were training
     listener.advance(25, 2.0, 20, {})
-    assert told == ["compiling", "25%, 320 img/s, 8 s left"]
+    clock[0] += 16  # with others
+    listener.advance(45, 2.0, 20, {})
+    assert told == ["compiling", "25%, 320 img/s, 8 s left", "45%, 320 img/s, 44 s left"]
 
 
 def test_durations_are_said_as_people_do():

@@ -126,6 +126,7 @@ def test_costs_are_those_of_the_layer_table(tmp_path, written):
     assert {(row.params, row.macs) for row in plan} == {(total.params, total.macs)}
     assert {row.images_seen for row in plan} == {7 * cells[0].config.batch_size}
     assert {row.seconds_from for row in plan} == {"guessed"}
+    assert sum(row.seconds for row in plan) < 1.5 * make_plan(cells[:1], tmp_path / "w")[0].seconds  # compiled once
     images = 2500 * (32 * 32 * 3 + 4)
     assert all(images + 12 * total.params < row.memory_bytes < 1.2 * images + 12 * total.params for row in plan)
     assert [row.number for row in plan] == [1, 2, 3, 4]

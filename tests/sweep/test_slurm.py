@@ -108,7 +108,7 @@ def test_every_end_of_a_cell_is_told_once(tmp_path, hasty, capsys):
     (tmp_path / "slurm" / "1_0_0_log.out").write_text("killed\n")
     with journal.open("w") as stream:
         finish(tmp_path, cells[0])
-        note_failure(tmp_path, cells[1], time.time(), "E-NAN-01: loss is nan")
+        note_failure(tmp_path, cells[1], "E-NAN-01: loss is nan")
         ends = [(0, "done"), (1, "failed"), (2, "elsewhere")]
         told = [{"cell": cells[i].id, "ended": outcome} for i, outcome in ends]
         stream.writelines(json.dumps(line) + "\n" for line in [*told, {"cell": cells[3].id, "at": "25%"}])
@@ -205,6 +205,9 @@ def test_cells_run_through_submitit_and_one_that_fails_is_named(tmp_path, monkey
     assert sorted((note["label"], note["status"]) for note in notes) == [
         ("seed 0", "done"), ("seed 1", "done"), ("wild", "failed"),
     ]  # fmt: skip
+    # Each cell's own seconds, not those of its task.
+    assert all((note["seconds"] or 0) > 0 for note in notes if note["status"] == "done")
+    assert [note["seconds"] for note in notes if note["status"] == "failed"] == [None]
     for job in cluster.jobs.values():
         job._process.wait()
 
