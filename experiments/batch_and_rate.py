@@ -17,6 +17,9 @@ Gpu: 135 runs on all of CIFAR-10, 30 epochs.
     cnn-jax claims --run batch_and_rate --config.data=folder:PATH
 
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
+
+The best rates double with the batch, step by step, as the rule of proportion says; the grid is one of doublings, so
+that between them nothing is known.
 """
 
 from __future__ import annotations
