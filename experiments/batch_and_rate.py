@@ -3,8 +3,8 @@
 Id: C57
 Claim: with too small a rate a network learns slowly and with too large a one not at all, so that the error has a
     minimum between; the larger the batch, the less noise in its gradient and the larger the best rate.
-Source: lectures on stochastic gradient descent (batches of 32, 64, 128); Goyal et al. 2017, section 2.1, for the
-    proportion.
+Source: Goyal et al. 2017, section 2.1, for the proportion; lectures on stochastic gradient descent (batches of 32, 64,
+    128).
 Published: "when the minibatch size is multiplied by k, multiply the learning rate by k".
 Rule: on the test error after the same epochs, 5 seeds; a batch's best rate is that of the lowest mean validation loss,
     and a run that diverged has the error of chance. Reproduced if for each of the three batches the 95% intervals
