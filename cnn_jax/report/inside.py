@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cnn_jax.inspect import METHODS
 from cnn_jax.report.results import Results
-from cnn_jax.report.sweep_results import arms_of, split_of
+from cnn_jax.sweep.arms import arms_of, split_of
 
 MOST = 12
 """Networks whose pictures are shown: those with the lowest error."""

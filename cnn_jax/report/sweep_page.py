@@ -1,4 +1,4 @@
-"""The report of any sweep: its arms with their intervals, heat maps over pairs of settings, error against cost."""
+"""The report of any sweep: arms with intervals and curves, each setting, pairs of settings, error against cost."""
 
 from __future__ import annotations
 
@@ -7,29 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from cnn_jax.errors import CheckpointError
 from cnn_jax.report import inside
 from cnn_jax.report.results import RESULTS
-from cnn_jax.report.scale import Scale, log_scale_around
-from cnn_jax.report.svg import Drawing
-from cnn_jax.report.sweep_results import (
-    Arm,
-    Axis,
-    against_best,
-    arms_of,
-    axes_of,
-    means_over,
-    read_sweep,
-    short,
-    split_of,
-)
-from cnn_jax.report.words import count, duration, percent, plus_minus, round_count
-from cnn_jax.sweep.statistics import Difference
+from cnn_jax.report.sweep_curves import MOST, curve_panels
+from cnn_jax.report.sweep_figures import cost_figure
+from cnn_jax.report.sweep_results import Axis, axes_of, means_over, read_sweep
+from cnn_jax.report.sweep_settings import setting_figures
+from cnn_jax.report.words import count, duration, interval_range, percent, plus_minus
+from cnn_jax.sweep.arms import Arm, against_best, arms_of, seeds_needed, short, split_of
+from cnn_jax.sweep.statistics import Difference, Interval
 
 REPORT = "report.html"
 _MAPS = 6
+_SETTINGS = 8
 
 
 def write_sweep_report(workdir: Path | str) -> Path:
@@ -67,7 +58,7 @@ def render_sweep(document: Mapping[str, Any], workdir: Path) -> str:
     cells = document["cells"]
     split = split_of(cells)
     arms, axes = arms_of(cells, split), axes_of(cells)
-    pairs = list(itertools.combinations(axes, 2))
+    pairs = list(itertools.combinations((axis for axis in axes if not axis.searched), 2))
     return environment.get_template("sweep.html.j2").render(
         views=inside.views(inside.runs_of_sweep(document, workdir), workdir),
         name=document["experiment"],
@@ -77,26 +68,34 @@ def render_sweep(document: Mapping[str, Any], workdir: Path) -> str:
         done=sum(cell["status"] == "done" for cell in cells),
         cells=len(cells),
         seconds=duration(sum(cell.get("seconds") or 0.0 for cell in cells)),
-        rows=[_row(arm, difference) for arm, difference in zip(arms, against_best(arms), strict=True)],
-        single=[_single(cells, axis, split) for axis in axes],
+        rows=[_row(arm, difference, arms) for arm, difference in zip(arms, against_best(arms), strict=True)],
+        panels=curve_panels(arms, workdir),
+        most_panels=MOST,
+        settings=[_setting(cells, arms, axis, split) for axis in axes[:_SETTINGS]],
+        more_settings=max(0, len(axes) - _SETTINGS),
         maps=[_map(cells, pair, split) for pair in pairs[:_MAPS]],
         more_maps=max(0, len(pairs) - _MAPS),
-        figure=_cost_figure([arm for arm in arms if arm.errors], split),
+        figure=cost_figure(arms, split),
         undone=[cell for cell in cells if cell["status"] != "done"],
         illegal=document.get("illegal") or [],
     )
 
 
-def _row(arm: Arm, difference: Difference | None) -> dict[str, Any]:
+def _row(arm: Arm, difference: Difference | None, arms: Sequence[Arm]) -> dict[str, Any]:
     cell = arm.cells[0]
     seeds = [{"seed": c["seed"], "link": c["id"] + "/", "value": percent(arm.errors.get(c["seed"]))} for c in arm.cells]
-    verdict = ""
+    verdict = effect = ""
     if difference is not None:
         by = f"{100 * difference.mean:+.2f} points"
         verdict = f"worse, {by}" if difference.separated else f"not separated at n={difference.n}, {by}"
+        needed = seeds_needed(difference, arms)
+        verdict += "" if needed is None else f"; {needed:,} seeds would, if it is so large"
+        effect = "–" if difference.effect is None else f"{difference.effect:.2f}"
     return {
         "label": arm.label,
         "error": plus_minus(arm.error) if arm.error else "–",
+        "bootstrap": "–" if arm.bootstrap is None or arm.bootstrap.lo is None else _range(arm.bootstrap),
+        "effect": effect,
         "seeds": seeds,
         "params": f"{cell['params']:,}",
         "macs": count(cell["macs"]),
@@ -106,10 +105,16 @@ def _row(arm: Arm, difference: Difference | None) -> dict[str, Any]:
     }
 
 
-def _single(cells: Sequence[Mapping[str, Any]], axis: Axis, split: str) -> dict[str, Any]:
-    """One setting: mean error at each of its values over whatever else was swept."""
-    found = means_over(cells, [axis], split)
-    return {"key": short(axis.key), "values": [(value, percent(mean), n) for (value,), (mean, n) in found.items()]}
+def _range(interval: Interval) -> str:
+    return interval_range(interval).removesuffix(" %")
+
+
+def _setting(cells: Sequence[Mapping[str, Any]], arms: Sequence[Arm], axis: Axis, split: str) -> dict[str, Any]:
+    """One setting: its figures, and the mean error at each of its values over whatever else was swept."""
+    drawn, found = setting_figures(arms, axis, split), means_over(cells, [axis], split)
+    told = [(value, found[value,]) for value in axis.values if (value,) in found and not axis.searched]
+    values = [(drawn.ticks.get(value, value), value, percent(mean), n) for value, (mean, n) in told]
+    return {"key": short(axis.key), "figures": drawn.figures, "values": values}
 
 
 def _map(cells: Sequence[Mapping[str, Any]], axes: tuple[Axis, Axis], split: str) -> dict[str, Any]:
@@ -127,31 +132,6 @@ def _map(cells: Sequence[Mapping[str, Any]], axes: tuple[Axis, Axis], split: str
     down, across = axes
     rows = [(value, [entry((value, other)) for other in across.values]) for value in down.values]
     return {"down": short(down.key), "across": short(across.key), "columns": across.values, "rows": rows}
-
-
-def _cost_figure(arms: Sequence[Arm], split: str) -> Markup | None:
-    """Mean error of every arm against the multiply-accumulates of one image."""
-    points = [(arm, arm.cells[0]["macs"], arm.error.mean) for arm in arms if arm.error and arm.cells[0]["macs"] > 0]
-    if len(points) < 2:
-        return None
-    left, right, top, bottom = 52, 708, 14, 340
-    drawing = Drawing(720, 392, f"{split} error against multiply-accumulates")
-    errors = [error for _, _, error in points]
-    margin = max(0.01, 0.05 * (max(errors) - min(errors)))
-    y = Scale(max(0.0, min(errors) - margin), max(errors) + margin, bottom, top)
-    x = log_scale_around([macs for _, macs, _ in points], left, right)
-    for tick in y.ticks(6):
-        drawing.line([(left, y(tick)), (right, y(tick))], "grid")
-        drawing.text((left - 8, y(tick) + 4.5), f"{100 * tick:.3g}", "tick", "end")
-    for tick in x.ticks():
-        drawing.line([(x(tick), top), (x(tick), bottom)], "grid")
-        drawing.text((x(tick), bottom + 19), round_count(tick), "tick")
-    drawing.text(((left + right) / 2, bottom + 43), "multiply-accumulates (MACs) per image, logarithmic", "axis")
-    drawing.text((13, (top + bottom) / 2), f"{split} error (%)", "axis", turn=-90)
-    for arm, macs, error in points:
-        words = f"{arm.label}: {count(macs)} MACs, {percent(error)} % error"
-        drawing.marker((x(macs), y(error)), 2, 4, "dot s6", words, arm.cells[0]["id"] + "/")
-    return drawing.svg()
 
 
 def _device(environment: Mapping[str, Any]) -> str:

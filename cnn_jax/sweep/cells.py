@@ -28,9 +28,6 @@ MANIFEST = "manifest.jsonl"
 TRACEBACK = "traceback.txt"
 MOST_TOGETHER = 64
 """Cells of one population: all of them have to save within seconds of a signal."""
-ARM = "arm"
-"""Where the name that an experiment gives to settings stands among a cell's settings."""
-
 
 Packed = tuple[dict[str, Any], str, dict[str, Any]]
 

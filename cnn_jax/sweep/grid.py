@@ -14,7 +14,8 @@ from cnn_jax import analysis
 from cnn_jax.config import load_config, override, resolve, to_dict
 from cnn_jax.errors import CnnJaxError, ConfigError
 from cnn_jax.sweep import hyper
-from cnn_jax.sweep.cells import ARM, Cell, fault_in
+from cnn_jax.sweep.arms import ARM
+from cnn_jax.sweep.cells import Cell, fault_in
 from cnn_jax.sweep.images import Images, images_of
 from cnn_jax.sweep.space import LABEL, Settings, Space
 from cnn_jax.train.kept import Shelf

@@ -96,11 +96,13 @@ def integers(lo: int, hi: int) -> Integers:
 
 
 def choice(*values: Any) -> Choice:
-    """One of the values.
+    """One of the values, which may also come as one list.
 
     Raises:
         ConfigError: there are none.
     """
+    if len(values) == 1 and isinstance(values[0], list):
+        values = tuple(values[0])
     if not values:
         raise ConfigError(162, "a choice needs at least one value")
     return Choice(values)

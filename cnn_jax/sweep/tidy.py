@@ -1,7 +1,7 @@
 """What a sweep came to, as one tidy table: a row for every cell and seed, its settings as columns.
 
-`results.json` holds it with the environment, `results.csv` and `results.parquet` hold the table alone. An experiment's
-`claim(results)` is given the table of the cells that are done.
+`results.json` holds it with the environment, `results.csv` and `results.parquet` hold the table alone; `arms.csv` has a
+row for every arm, its seeds summed up. An experiment's `claim(results)` is given the table of the cells that are done.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnn_jax.sweep.cells import ARM, Cell, is_done, last_notes
+from cnn_jax.sweep.arms import ARM, summary
+from cnn_jax.sweep.cells import Cell, is_done, last_notes
 from cnn_jax.sweep.plan import Planned
 from cnn_jax.train.workdir import DATASET, DONE, ENVIRONMENT, read_json, write_json
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RESULTS = "results.json"
 TABLE = "results.csv"
 PARQUET = "results.parquet"
+ARMS = "arms.csv"
 MEASURED = "measured.json"
 _SPLITS = ("train", "validation", "test")
 COLUMNS = (
@@ -40,23 +42,26 @@ def gather(experiment: str, planned: Sequence[Planned], workdir: Path) -> dict[s
     notes = last_notes(workdir)
     done = [row for row in planned if is_done(workdir, row.cell)]
     first = workdir / done[0].cell.id if done else None
+    cells = [_row(row, workdir, notes.get(row.cell.id)) for row in planned]
     return {
         "experiment": experiment,
         "environment": read_json(first / ENVIRONMENT) if first else None,
         "data": read_json(first / DATASET)["name"] if first else None,
-        "cells": [_row(row, workdir, notes.get(row.cell.id)) for row in planned],
+        "cells": cells,
+        "arms": summary(cells),
     }
 
 
 def write_results(document: dict[str, Any], workdir: Path) -> list[Path]:
-    """Writes the document and its table into the sweep's workdir; the files written."""
+    """Writes the document and its tables into the sweep's workdir; the files written."""
     write_json(workdir / RESULTS, document)
     frame = table(document["cells"])
-    partial = workdir / f".{TABLE}.partial"
-    frame.to_csv(partial, index=False)
-    partial.replace(workdir / TABLE)
+    for name, rows in ((TABLE, frame), (ARMS, table(document["arms"]))):
+        partial = workdir / f".{name}.partial"
+        rows.to_csv(partial, index=False)
+        partial.replace(workdir / name)
     frame.to_parquet(workdir / PARQUET, index=False)
-    return [workdir / RESULTS, workdir / TABLE, workdir / PARQUET]
+    return [workdir / name for name in (RESULTS, TABLE, PARQUET, ARMS)]
 
 
 def table(cells: Sequence[dict[str, Any]], *, done: bool = False) -> pd.DataFrame:

@@ -86,6 +86,11 @@ def test_what_is_missing_runs_and_the_table_is_tidy(experiment, tmp_path, capsys
         assert stored["test_loss"] == final["test"]["loss"]
     parquet = pd.read_parquet(workdir / "results.parquet")
     assert parquet.columns.tolist() == frame.columns.tolist()
+    arms = pd.read_csv(workdir / "arms.csv").set_index("model.activation")
+    assert arms.n.to_dict() == {"relu": 3, "tanh": 3}
+    for name, rows in frame.groupby("model.activation"):
+        assert arms.error[name] == pytest.approx(rows.test_error.mean())
+    assert arms.error.to_dict() == {row["settings"]["model.activation"]: row["error"] for row in document["arms"]}
     assert main([*command, "--dry_run"]) == 0
     assert "0 to run with 0 programs" in capsys.readouterr().out
 

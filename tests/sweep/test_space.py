@@ -48,6 +48,7 @@ def test_distributions_have_the_quantiles_of_scipy():
     whole = [search.integers(3, 6).at(u) for u in us]
     assert whole == [3 + math.floor(4 * u) for u in us]
     assert {search.choice("a", "b").at(u) for u in us} == {"a", "b"}
+    assert search.choice(["a", "b"]) == search.choice("a", "b")
 
 
 @pytest.mark.parametrize("method", ["random", "halton", "sobol"])
