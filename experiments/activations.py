@@ -13,6 +13,10 @@ Gpu: 90 runs on all of CIFAR-10, 30 epochs.
     cnn-jax claims --run activations --config.data=folder:PATH
 
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
+
+The sigmoid is far behind, as is said, and begins to learn at the largest rate only. ReLU ends 0.04 nats behind tanh,
+and ELU ahead of both: in 300 steps zero-centred activations get further. Longer training, and for each an initialiser
+made for it, would tell; here all start from Glorot's.
 """
 
 from __future__ import annotations

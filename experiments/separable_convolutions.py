@@ -16,6 +16,10 @@ Gpu: 15 runs on all of CIFAR-10 at 32x32 pixels, 100 epochs with crops and refle
     cnn-jax claims --run separable_convolutions --config.data=folder:PATH
 
 PATH is a folder of CIFAR-10's images, PATH/{train,test}/CLASS/*; without it, the data that TFDS has prepared is read.
+
+That no ReLU between is better holds. But Inception is five points ahead, on the training images as well: with as many
+parameters it computes 1.3 times as much, and in 500 steps gets further. The published lead of 0.8 points is that of
+networks trained to the end; images of 64 pixels and more, until neither improves, would tell.
 """
 
 from __future__ import annotations
