@@ -89,7 +89,7 @@ def _row(arm: Arm, difference: Difference | None, arms: Sequence[Arm]) -> dict[s
         by = f"{100 * difference.mean:+.2f} points"
         verdict = f"worse, {by}" if difference.separated else f"not separated at n={difference.n}, {by}"
         needed = seeds_needed(difference, arms)
-        verdict += "" if needed is None else f"; {needed:,} seeds would, if it is so large"
+        verdict += "" if needed is None else f" ({needed:,} seeds)"
         effect = "–" if difference.effect is None else f"{difference.effect:.2f}"
     return {
         "label": arm.label,
