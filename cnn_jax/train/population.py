@@ -215,10 +215,16 @@ class _Population:
         if active and self.runs[active[0]].validates:
             self._validate(active)
         for i in active:
-            run = self.runs[i]
-            run.conclude_step()
-            if run.ended():
-                self.outcomes[i] = run.finish()
+            self.runs[i].conclude_step()
+        ended = [i for i in active if self.runs[i].ended()]
+        for i, test in zip(ended, self._tests(ended), strict=True):
+            self.outcomes[i] = self.runs[i].finish(test)
+
+    def _tests(self, ended: list[int]) -> Sequence[dict[str, float] | None]:
+        """Metrics of those that have ended on the test split, where computing them together changes no bit."""
+        if not ended or self._evaluate is None or self.way != "calls" or "test" not in self.held_out:
+            return [None] * len(ended)
+        return self._evaluate([self.runs[i].best_variables() for i in ended], self._split("test"))
 
     def _validate(self, active: list[int]) -> None:
         if self._evaluate is None:
@@ -226,12 +232,15 @@ class _Population:
                 self.runs[i].validate()
             return
         started = time.perf_counter()
-        validation = self.held_out["validation"]
-        assert not isinstance(validation, EvaluationFeed), "a population's data are on the device"
-        every = self._evaluate([run.state.eval_variables for run in self.runs], validation)
+        every = self._evaluate([run.state.eval_variables for run in self.runs], self._split("validation"))
         seconds = (time.perf_counter() - started) / len(active)
         for i in active:
             self.runs[i].validated(every[i], seconds)
+
+    def _split(self, name: str) -> Any:
+        data = self.held_out[name]
+        assert not isinstance(data, EvaluationFeed), "a population's data are on the device"
+        return data
 
 
 def _train(members: Sequence[Member], dataset: Dataset, way: str | None, stop: _OneStop) -> list[Outcome]:

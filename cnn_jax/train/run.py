@@ -224,31 +224,43 @@ class TrainingRun:
             self.checkpoints.save(self.step, self.program.layout.fetch(self.state), self.meta)
         self.processes.barrier("saved")
 
-    def finish(self) -> dict[str, Any]:
-        """Evaluates the best checkpoint on the test split, closes, writes DONE and returns what it holds."""
-        final = self._final_metrics()
+    def best_variables(self) -> Any:
+        """The variables of the best checkpoint, by which the run is tested."""
+        best = self.checkpoints.best()
+        assert best is not None, "the last step always saves"
+        if best.step == self.step:
+            self._best, variables = best, self.state.eval_variables
+        else:
+            state, self._best = self.checkpoints.restore("best", self.program.abstract_state)
+            variables = self.program.layout.put(state).eval_variables
+        return variables
+
+    def finish(self, test: dict[str, float] | None = None) -> dict[str, Any]:
+        """Closes, writes DONE and returns what it holds.
+
+        Args:
+            test: metrics of `best_variables` on the test split; evaluated here if not given.
+        """
+        final = self._final_metrics(test)
         self.close()
         if self.processes.first:
             write_json(self.workdir / DONE, final)
         return final
 
-    def _final_metrics(self) -> dict[str, Any]:
-        best = self.checkpoints.best()
-        assert best is not None, "the last step always saves"
-        variables = self.state.eval_variables
-        if best.step != self.step:
-            state, best = self.checkpoints.restore("best", self.program.abstract_state)
-            variables = self.program.layout.put(state).eval_variables
+    def _final_metrics(self, test: dict[str, float] | None) -> dict[str, Any]:
+        if test is None:
+            variables = self.best_variables()
+            test = self.program.evaluate(variables, self.held_out["test"]) if "test" in self.held_out else None
         final = {
             "step": self.step,
             "ended": self.ended(),
-            "best_step": best.step,
+            "best_step": self._best.step,
             "train": self.meta.get("train"),
-            "validation": best.meta["validation"],
+            "validation": self._best.meta["validation"],
             "seconds": round(self.meta["seconds"], 3),
         }
-        if "test" in self.held_out:
-            final["test"] = self.program.evaluate(variables, self.held_out["test"])
-            self.log.write(self.step, "test", final["test"])
-            self.listener.evaluated(best.step, "test", final["test"])
+        if test is not None:
+            final["test"] = test
+            self.log.write(self.step, "test", test)
+            self.listener.evaluated(self._best.step, "test", test)
         return final
