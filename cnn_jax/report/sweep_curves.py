@@ -42,8 +42,9 @@ class _Curves(NamedTuple):
 
     @property
     def main(self) -> Curve:
-        """The one that has a band, and stands behind those of other arms."""
-        return self.validation if len(self.validation) > 1 else self.train
+        """The one that has a band, and stands behind those of other arms; validation if it began before half time."""
+        early = bool(self.validation) and 2 * min(self.validation) <= max(self.validation)
+        return self.validation if early or not self.train else self.train
 
 
 def curve_panels(arms: Sequence[Arm], workdir: Path) -> list[Panel]:

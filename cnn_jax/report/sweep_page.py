@@ -71,7 +71,7 @@ def render_sweep(document: Mapping[str, Any], workdir: Path) -> str:
         rows=[_row(arm, difference, arms) for arm, difference in zip(arms, against_best(arms), strict=True)],
         panels=curve_panels(arms, workdir),
         most_panels=MOST,
-        settings=[_setting(cells, arms, axis, split) for axis in axes[:_SETTINGS]],
+        settings=[_setting(cells, arms, axis, axes, split) for axis in axes[:_SETTINGS]],
         more_settings=max(0, len(axes) - _SETTINGS),
         maps=[_map(cells, pair, split) for pair in pairs[:_MAPS]],
         more_maps=max(0, len(pairs) - _MAPS),
@@ -109,9 +109,11 @@ def _range(interval: Interval) -> str:
     return interval_range(interval).removesuffix(" %")
 
 
-def _setting(cells: Sequence[Mapping[str, Any]], arms: Sequence[Arm], axis: Axis, split: str) -> dict[str, Any]:
+def _setting(
+    cells: Sequence[Mapping[str, Any]], arms: Sequence[Arm], axis: Axis, axes: Sequence[Axis], split: str
+) -> dict[str, Any]:
     """One setting: its figures, and the mean error at each of its values over whatever else was swept."""
-    drawn, found = setting_figures(arms, axis, split), means_over(cells, [axis], split)
+    drawn, found = setting_figures(arms, axis, axes, split), means_over(cells, [axis], split)
     told = [(value, found[value,]) for value in axis.values if (value,) in found and not axis.searched]
     values = [(drawn.ticks.get(value, value), value, percent(mean), n) for value, (mean, n) in told]
     return {"key": short(axis.key), "figures": drawn.figures, "values": values}

@@ -13,7 +13,6 @@ from cnn_jax.errors import CheckpointError
 from cnn_jax.sweep.arms import ARM, value_at, written
 
 _NEEDED = {"label", "settings", "seed", "id", "status", "error", "params", "macs", "test_error", "validation_error"}
-_NO_AXIS = ("seed", ARM)
 _MOST_VALUES = 10
 
 
@@ -51,10 +50,17 @@ def read_sweep(file: Path) -> dict[str, Any]:
 
 
 def axes_of(cells: Sequence[Mapping[str, Any]]) -> list[Axis]:
-    """The settings that take two values or more."""
-    keys = dict.fromkeys(key for cell in cells for key in cell["settings"] if key not in _NO_AXIS)
-    axes = (_axis(key, [cell["settings"] for cell in cells]) for key in keys)
+    """The settings that take two values or more; where arms have names, these first, and not what a name stands for."""
+    settings = [cell["settings"] for cell in cells]
+    named = any(ARM in own for own in settings)
+    keys = dict.fromkeys([ARM] * named + [key for own in settings for key in own if key != "seed"])
+    axes = [_axis(key, settings) for key in keys if key == ARM or not named or _varies_within_arms(key, settings)]
     return [axis for axis in axes if len(axis.values) > 1]
+
+
+def _varies_within_arms(key: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+    values = {(str(own.get(ARM)), value_at(own, key)) for own in settings}
+    return len(values) > len({arm for arm, _ in values})
 
 
 def _axis(key: str, settings: Sequence[Mapping[str, Any]]) -> Axis:

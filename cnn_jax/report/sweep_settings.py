@@ -7,7 +7,6 @@ have every value: so no value is flattered by what else it came with, where cell
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from cnn_jax.report.svg import Drawing
 from cnn_jax.report.sweep_figures import link_of, scale_of_errors
 from cnn_jax.report.sweep_results import Axis
 from cnn_jax.report.words import count, percent, round_count
-from cnn_jax.sweep.arms import ARM, Arm, short, value_at
+from cnn_jax.sweep.arms import Arm, short, value_at
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 428, 14, 280
 _MOST_WHISKERS = 12
@@ -64,12 +63,13 @@ class _Up(NamedTuple):
     say: Callable[[float], str]  # of a dot
 
 
-def setting_figures(arms: Sequence[Arm], axis: Axis, split: str) -> SettingFigures:
+def setting_figures(arms: Sequence[Arm], axis: Axis, axes: Sequence[Axis], split: str) -> SettingFigures:
     """Error and, where they change, multiply-accumulates against one setting.
 
     Args:
         arms: of the sweep; those without an error are left out.
         axis: the setting.
+        axes: all settings of the sweep.
         split: whose error it is.
     """
     measured = [arm for arm in arms if arm.error]
@@ -80,7 +80,7 @@ def setting_figures(arms: Sequence[Arm], axis: Axis, split: str) -> SettingFigur
     errors = scale_of_errors([*map(_error, measured), *ends]).over(_BOTTOM, _TOP)
     ups = [_Up(f"{split} error (%)", errors, _error, percents, lambda error: f"{percent(error)} % error")]
     across = _across(measured, axis)
-    lines = [[arm] for arm in measured] if axis.searched else _alike(measured, across)
+    lines = [[arm] for arm in measured] if axis.searched else _alike(measured, across, axes)
     macs = [_macs(arm) for arm in measured]
     # In a search no two arms are alike but for one setting: whether it is one of the network's has to tell.
     changed = axis.key.startswith("model.") if axis.searched else any(len(set(map(_macs, line))) > 1 for line in lines)
@@ -132,12 +132,12 @@ def _panel(
     return drawing.svg()
 
 
-def _alike(arms: Sequence[Arm], across: _Across) -> list[list[Arm]]:
+def _alike(arms: Sequence[Arm], across: _Across, axes: Sequence[Axis]) -> list[list[Arm]]:
     """Arms that differ in the setting alone, from left to right."""
-    groups: dict[str, list[Arm]] = defaultdict(list)
+    others = [axis.key for axis in axes if axis.key != across.key]
+    groups: dict[tuple[str, ...], list[Arm]] = defaultdict(list)
     for arm in sorted(arms, key=across.at):
-        rest = {key: value for key, value in arm.settings.items() if key not in (across.key, ARM)}
-        groups[json.dumps(rest, sort_keys=True)].append(arm)
+        groups[tuple(value_at(arm.settings, key) for key in others)].append(arm)
     return list(groups.values())
 
 

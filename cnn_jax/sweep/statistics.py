@@ -167,8 +167,8 @@ def pairs_needed(effect: float, confidence: float = CONFIDENCE, power: float = P
     from scipy.special import nctdtr
 
     def enough(n: int) -> bool:
-        reach = t_quantile((1 + confidence) / 2, n - 1)
-        return float(1 - nctdtr(n - 1, abs(effect) * math.sqrt(n), reach)) >= power
+        missed = float(nctdtr(n - 1, abs(effect) * math.sqrt(n), t_quantile((1 + confidence) / 2, n - 1)))
+        return math.isnan(missed) or 1 - missed >= power  # SciPy's word for less than it can hold
 
     if not enough(_MOST_PAIRS):
         return None

@@ -128,8 +128,8 @@ def points(svg: str, style: str) -> list[tuple[float, float]]:
 
 def test_a_setting_stands_against_error_and_cost(document):
     arms = arms_of(document["cells"], "test")
-    (kernels, strides) = axes_of(document["cells"])
-    figures, ticks = setting_figures(arms, kernels, "test")
+    kernels, strides = axes = axes_of(document["cells"])
+    figures, ticks = setting_figures(arms, kernels, axes, "test")
     assert ticks == {"3": "3", "5": "5"}
     error, cost = figures
     titles = re.findall(r"<title>(kernel[^<:]*):", error)
@@ -150,15 +150,30 @@ def test_a_setting_stands_against_error_and_cost(document):
     assert error.count('class="other"') == 2, "one line for each stride"
     assert error.count('class="whisker s6"') == 3, "one arm has one run"
     assert "30.0 k MACs" in cost
-    assert len(setting_figures(arms, strides, "test").figures) == 2
+    assert len(setting_figures(arms, strides, axes, "test").figures) == 2
+
+
+def test_a_name_stands_for_its_settings(document):
+    """Of arms with names each is a value, and what the names do not determine is a setting of its own."""
+    for one in document["cells"]:
+        settings = one["settings"]
+        settings |= {
+            "arm": f"window {settings['model.kernel_size']}",
+            "model.padding": settings["model.kernel_size"] // 2,
+        }
+    arms = arms_of(document["cells"], "test")
+    axes = axes_of(document["cells"])
+    assert axes == [("arm", ("window 3", "window 5"), False), ("model.strides", ("1", "2"), False)]
+    figures = [setting_figures(arms, axis, axes, "test").figures[0] for axis in axes]
+    assert [figure.count('class="other"') for figure in figures] == [2, 2], "joined though the padding differs as well"
 
 
 def test_cost_is_drawn_where_a_setting_changes_it(document):
     for one in document["cells"]:
         one["macs"] = 1000 * one["settings"]["model.strides"]
     arms = arms_of(document["cells"], "test")
-    kernels, strides = axes_of(document["cells"])
-    assert [len(setting_figures(arms, axis, "test").figures) for axis in (kernels, strides)] == [1, 2]
+    axes = axes_of(document["cells"])
+    assert [len(setting_figures(arms, axis, axes, "test").figures) for axis in axes] == [1, 2]
     for one in document["cells"]:
         one["macs"] = 1000
     assert cost_figure(arms_of(document["cells"], "test"), "test") is None
@@ -170,7 +185,7 @@ def test_values_that_do_not_fit_are_numbered():
     for one in cells:
         one["settings"] = {"model.name": one["id"]}
     (axis,) = axes_of(cells)
-    ticks = setting_figures(arms_of(cells, "test"), axis, "test").ticks
+    ticks = setting_figures(arms_of(cells, "test"), axis, [axis], "test").ticks
     assert ticks == {name: str(number) for number, name in enumerate(names, 1)}
 
 
@@ -181,7 +196,7 @@ def test_the_values_of_a_search_each_stand_in_their_place():
         one["settings"] = {"optimizer.learning_rate": float(rate)}
     (axis,) = axes_of(cells)
     assert axis.searched
-    (figure,) = setting_figures(arms_of(cells, "test"), axis, "test").figures
+    (figure,) = setting_figures(arms_of(cells, "test"), axis, [axis], "test").figures
     places = sorted(x for x, _ in points(figure, "dot s6"))
     assert np.diff(places) == pytest.approx(np.full(12, np.diff(places).mean()), abs=0.02), "equal ratios"
     assert "learning_rate, logarithmic" in figure

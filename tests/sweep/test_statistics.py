@@ -161,6 +161,16 @@ def test_pairs_needed_are_the_known_ones(effect: float, pairs: int):
     assert pairs_needed(effect) == pairs
 
 
+@pytest.mark.parametrize("effect", [0.15, 0.53, 1.47, 4.0, 30.0])
+@pytest.mark.parametrize("confidence", [0.95, 1 - 0.05 / 8])
+def test_pairs_needed_are_the_first_that_suffice(effect: float, confidence: float):
+    def power(n: int) -> float:
+        return float(scipy.stats.nct.sf(scipy.stats.t.ppf((1 + confidence) / 2, n - 1), n - 1, effect * math.sqrt(n)))
+
+    found = pairs_needed(effect, confidence)
+    assert found == next(n for n in range(2, 10_000) if power(n) >= 0.8)
+
+
 def test_as_many_pairs_separate_as_often_as_is_said():
     effect, n = 1.2, pairs_needed(1.2)
     assert n is not None
