@@ -58,13 +58,13 @@ def curve_panels(arms: Sequence[Arm], workdir: Path) -> list[Panel]:
     drawn = [(arm.label, curves) for arm, curves in read if len(curves.main) > 1]
     if not drawn:
         return []
-    every = [curve for _, curves in drawn for curve in curves]
+    arms_curves = [curves for _, curves in drawn]
+    every = [curve for curves in arms_curves for curve in curves]
     x = Scale(0.0, float(max(step for curve in every for step in curve)), 0.0, 1.0)
     y = scale_of_errors([interval.mean for curve in every for interval in curve.values()])
     panels = []
     for number, (label, _) in enumerate(drawn):
-        curves = [curves for _, curves in drawn]
-        both = (_panel(label, number, curves, x, y, narrow) for narrow in (False, True))
+        both = (_panel(label, number, arms_curves, x, y, narrow) for narrow in (False, True))
         panels.append(Panel(label, Markup("").join(both)))
     return panels
 

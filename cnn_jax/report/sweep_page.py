@@ -16,7 +16,7 @@ from cnn_jax.report.sweep_results import Axis, axes_of, means_over, read_sweep
 from cnn_jax.report.sweep_settings import setting_figures
 from cnn_jax.report.words import count, duration, interval_range, percent, plus_minus
 from cnn_jax.sweep.arms import Arm, against_best, arms_of, seeds_needed, short, split_of
-from cnn_jax.sweep.statistics import Difference, Interval
+from cnn_jax.sweep.statistics import Difference
 
 REPORT = "report.html"
 _MAPS = 6
@@ -82,7 +82,7 @@ def render_sweep(document: Mapping[str, Any], workdir: Path) -> str:
 
 
 def _row(arm: Arm, difference: Difference | None, arms: Sequence[Arm]) -> dict[str, Any]:
-    cell = arm.cells[0]
+    cell, bootstrap = arm.cells[0], arm.bootstrap
     seeds = [{"seed": c["seed"], "link": c["id"] + "/", "value": percent(arm.errors.get(c["seed"]))} for c in arm.cells]
     verdict = effect = ""
     if difference is not None:
@@ -94,7 +94,7 @@ def _row(arm: Arm, difference: Difference | None, arms: Sequence[Arm]) -> dict[s
     return {
         "label": arm.label,
         "error": plus_minus(arm.error) if arm.error else "–",
-        "bootstrap": "–" if arm.bootstrap is None or arm.bootstrap.lo is None else _range(arm.bootstrap),
+        "bootstrap": "–" if bootstrap is None or bootstrap.lo is None else interval_range(bootstrap).removesuffix(" %"),
         "effect": effect,
         "seeds": seeds,
         "params": f"{cell['params']:,}",
@@ -103,10 +103,6 @@ def _row(arm: Arm, difference: Difference | None, arms: Sequence[Arm]) -> dict[s
         "verdict": verdict,
         "worse": difference is not None and difference.separated,
     }
-
-
-def _range(interval: Interval) -> str:
-    return interval_range(interval).removesuffix(" %")
 
 
 def _setting(

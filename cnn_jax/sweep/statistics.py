@@ -87,17 +87,7 @@ def bootstrap_interval(values: Sequence[float], confidence: float = CONFIDENCE) 
 
     Efron, "Better bootstrap confidence intervals", 1987. It follows skewed values, where Student's t is symmetric, but
     never leaves the range of the values: of five normal ones it holds the mean in about five of six cases where 95% are
-    asked for. The same values, in any order, give the same interval.
-
-    Args:
-        values: one value per seed.
-        confidence: coverage, between 0 and 1.
-
-    Returns:
-        The interval; without ends when there is one value.
-
-    Raises:
-        ValueError: no values, or one that is not finite.
+    asked for. The same values, in any order, give the same interval. Arguments and errors are those of `mean_interval`.
     """
     interval = mean_interval(values, confidence)
     array = np.sort(np.asarray(values, dtype=np.float64))
